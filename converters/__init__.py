@@ -1,0 +1,1 @@
+"""Turns a trained bundle into device files, and proves each one."""

@@ -1,0 +1,1 @@
+"""Runs on the device: numpy, Pillow and a TFLite interpreter."""

@@ -1,0 +1,170 @@
+"""The TFLite interpreter, whichever is installed. Only this module knows their names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import MissingPackageError, ModelError
+from runtime.quantization import Quantization
+
+#: Looked for in this order: distribution name, module that has ``Interpreter``.
+_INTERPRETERS = (
+    ("ai-edge-litert", "ai_edge_litert.interpreter"),
+    ("tflite-runtime", "tflite_runtime.interpreter"),
+)
+#: Chooses one of them, for whoever has both.
+_CHOICE_VARIABLE = "EDGE_EXPORT_INTERPRETER"
+
+
+def default_threads() -> int:
+    """As many as there are processors for this process, at most four: small models gain nothing beyond."""
+    return min(4, processors())
+
+
+def processors() -> int:
+    """Number of processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _interpreter_class() -> tuple[str, Any]:
+    """(distribution name, Interpreter class) of the first one that is installed."""
+    import importlib
+
+    choice = os.environ.get(_CHOICE_VARIABLE)
+    failures = []
+    for distribution, module in _INTERPRETERS:
+        if choice and choice != distribution:
+            continue
+        try:
+            return distribution, importlib.import_module(module).Interpreter
+        except ModuleNotFoundError as error:
+            if error.name not in {module, module.split(".")[0]}:
+                failures.append(f"{distribution} is installed but needs {error.name}")
+        except Exception as error:  # a wheel that does not fit this machine fails in many ways
+            failures.append(f"{distribution} does not load: {error}")
+    detail = "; ".join(failures) or (f"{_CHOICE_VARIABLE}={choice}" if choice else "none is installed")
+    raise MissingPackageError(f"no TFLite interpreter ({detail}): pip install ai-edge-litert")
+
+
+def interpreter_name() -> str:
+    """Distribution and version of the interpreter in use, for example ``ai-edge-litert 2.3.0``.
+
+    Raises:
+        MissingPackageError: none can be imported.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    distribution, _ = _interpreter_class()
+    try:
+        return f"{distribution} {version(distribution)}"
+    except PackageNotFoundError:
+        return distribution
+
+
+class LoadedModel:
+    """A model with one picture input and a scores output, ready to run; for one thread at a time.
+
+    Args:
+        model: path of a ``.tflite`` file, which is mapped, not read; or its bytes.
+        threads: of the interpreter; None takes ``default_threads()``.
+
+    Attributes:
+        input_shape: of the first input.
+        input: dtype, scale and zero point of the first input.
+        output: the same of the first output.
+        classes: number of scores.
+
+    Raises:
+        ModelError: the interpreter refuses the model.
+        MissingPackageError: no interpreter is installed.
+    """
+
+    def __init__(self, model: Path | bytes, threads: int | None = None) -> None:
+        distribution, interpreter_class = _interpreter_class()
+        self._name = "the model" if isinstance(model, bytes) else str(model)
+        source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+        try:
+            self._interpreter = interpreter_class(num_threads=threads or default_threads(), **source)
+            self._interpreter.allocate_tensors()
+        except Exception as error:  # the interpreters raise ValueError, RuntimeError, SystemError, ...
+            raise ModelError(_explain(self._name, distribution, error)) from error
+        details = self._interpreter.get_input_details()[0]
+        self._input_index = details["index"]
+        self.input_shape = tuple(int(n) for n in details["shape"])
+        self.input = _quantization(details)
+        details = self._interpreter.get_output_details()[0]
+        self._output_index = details["index"]
+        self.output = _quantization(details)
+        self.classes = int(np.prod(details["shape"]))
+
+    def run(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        """One forward pass.
+
+        Args:
+            tensor: of the input's shape and dtype.
+
+        Returns:
+            The first output, flat, in the model's own dtype (not dequantised).
+
+        Raises:
+            ModelError: the interpreter fails.
+        """
+        try:
+            self._interpreter.set_tensor(self._input_index, tensor)
+            self._interpreter.invoke()
+        except Exception as error:
+            raise ModelError(f"{self._name}: the model fails when it runs: {_one_line(error)}") from error
+        output: NDArray[Any] = self._interpreter.get_tensor(self._output_index)
+        return output.reshape(-1)
+
+
+class OperatorRunner:
+    """A small model with any number of inputs and outputs, for tools that look into a network.
+
+    Args:
+        model: bytes of a ``.tflite`` file.
+
+    Raises:
+        ModelError: the interpreter refuses the model.
+        MissingPackageError: no interpreter is installed.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        distribution, interpreter_class = _interpreter_class()
+        try:
+            self._interpreter = interpreter_class(model_content=model, num_threads=default_threads())
+            self._interpreter.allocate_tensors()
+        except Exception as error:
+            raise ModelError(_explain("a part of the model", distribution, error)) from error
+        self._inputs = [details["index"] for details in self._interpreter.get_input_details()]
+        self._outputs = [details["index"] for details in self._interpreter.get_output_details()]
+
+    def run(self, *tensors: NDArray[Any]) -> list[NDArray[Any]]:
+        """All outputs for one set of inputs, both in the model's order."""
+        for index, tensor in zip(self._inputs, tensors, strict=True):
+            self._interpreter.set_tensor(index, tensor)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index) for index in self._outputs]
+
+
+def _quantization(details: dict[str, Any]) -> Quantization:
+    scale, zero_point = details["quantization"]
+    return Quantization(np.dtype(details["dtype"]), float(scale), int(zero_point))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _explain(name: str, distribution: str, error: Exception) -> str:
+    text = _one_line(error)
+    if isinstance(error, SystemError) and distribution == "tflite-runtime":
+        return f"tflite-runtime does not work with numpy {np.__version__}: pip install 'numpy<2'"
+    if "Didn't find op for builtin opcode" in text:
+        return f"{name}: needs a newer interpreter than {interpreter_name()}: {text}"
+    return f"{name}: {distribution} cannot load this model: {text}"

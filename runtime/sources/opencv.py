@@ -1,0 +1,87 @@
+"""Frames of a camera, video file, image sequence or stream, through OpenCV."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import MissingPackageError, SourceError
+
+# A stream that stays silent for this long is taken for dead.
+_TIMEOUT_MS = 10_000
+
+
+def camera_frames(camera: str) -> Iterator[NDArray[np.uint8]]:
+    """Frames until the source ends.
+
+    Args:
+        camera: number of a device, path of a video, ``frames/%05d.jpg``, or a URL.
+
+    Yields:
+        uint8 (height, width, 3), RGB.
+
+    Raises:
+        MissingPackageError: OpenCV is not installed.
+        SourceError: the source cannot be opened, or gives no frame at all.
+    """
+    cv2 = _import_opencv()
+    # A device by number takes no timeouts; FFmpeg, which opens files and streams, does.
+    if re.fullmatch(r"\d+", camera):
+        capture = cv2.VideoCapture(int(camera))
+    else:
+        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS]
+        capture = cv2.VideoCapture(camera, cv2.CAP_FFMPEG, timeouts)
+        if not capture.isOpened():
+            capture = cv2.VideoCapture(camera)
+    try:
+        if not capture.isOpened():
+            raise SourceError(_cannot_open(camera))
+        count = 0
+        while True:
+            good, frame = capture.read()
+            if not good:
+                if not count:
+                    raise SourceError(f"--camera {camera}: opened, but gives no frames")
+                return
+            count += 1
+            yield _to_rgb(cv2, frame)
+    finally:
+        capture.release()
+
+
+def _import_opencv() -> Any:
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    try:
+        import cv2
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            "--camera needs OpenCV, which is not installed: pip install 'edge-export-toolkit[camera]'"
+        ) from error
+    except ImportError as error:
+        raise MissingPackageError(f"OpenCV is installed but does not load: {error}") from error
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what fails is said by our own errors
+    return cv2
+
+
+def _to_rgb(cv2: Any, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if frame.ndim == 2:
+        rgb: NDArray[np.uint8] = cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB)
+    else:
+        rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)  # OpenCV hands out blue first
+    return rgb
+
+
+def _cannot_open(camera: str) -> str:
+    if re.fullmatch(r"\d+", camera):
+        return (
+            f"no camera {camera}: nothing can be opened as /dev/video{camera} (is it plugged in, is another program "
+            "using it, are you in the group 'video'?)"
+            if os.name == "posix"
+            else f"no camera {camera} (is it plugged in, is another program using it?)"
+        )
+    return f"--camera {camera}: no such video file, or a stream that cannot be opened"

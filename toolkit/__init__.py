@@ -1,0 +1,1 @@
+"""Looks at data, trains, evaluates; holds the ``toolkit`` command."""

@@ -1,0 +1,30 @@
+"""Files and folders that are whole or absent, whenever the process is killed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from runtime.errors import DataError
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file by way of a temporary neighbour, so that nobody ever sees half of it.
+
+    Raises:
+        DataError: the folder cannot be made or written (permissions, full disk).
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:60]}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error

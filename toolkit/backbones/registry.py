@@ -1,0 +1,103 @@
+"""A backbone with its weights, as TFLite for features and as Keras for the model that is handed over."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from toolkit.backbones.catalog import Architecture
+from toolkit.backbones.keras_graph import build_backbone
+from toolkit.backbones.layers import is_layered, layers_of
+from toolkit.backbones.tflite_graph import write_backbone
+from toolkit.backbones.weight_readers import Arrays, random_weights, read_weights
+from toolkit.backbones.weights import obtain_weights
+
+WeightChoice = Literal["imagenet", "none"]
+
+
+@dataclass(frozen=True)
+class Backbone(ABC):
+    """A frozen feature extractor.
+
+    Attributes:
+        architecture: what it is.
+        origin: where its weights come from, for people.
+        digest: hex sha256 that changes with the weights.
+    """
+
+    architecture: Architecture
+    origin: str
+    digest: str
+
+    @abstractmethod
+    def tflite(self, cache_dir: Path) -> bytes:
+        """A float32 TFLite model: (1, size, size, 3) -> (1, feature_count)."""
+
+    @abstractmethod
+    def keras_model(self) -> Any:
+        """The same as a functional ``keras.Model``, batched."""
+
+
+@dataclass(frozen=True)
+class LayeredBackbone(Backbone):
+    """MobileNet v1, v2 or EfficientNet-Lite: written as TFLite directly, no conversion."""
+
+    weights: Arrays
+
+    def tflite(self, cache_dir: Path) -> bytes:
+        """Written from the layers in milliseconds; nothing is cached."""
+        return write_backbone(layers_of(self.architecture), self.weights, self.architecture.input_size)
+
+    def keras_model(self) -> Any:
+        """Built from the layers."""
+        return build_backbone(layers_of(self.architecture), self.weights, self.architecture.input_size)
+
+
+def load_backbone(
+    architecture: Architecture,
+    *,
+    weights: WeightChoice = "imagenet",
+    model_dir: Path | None = None,
+    cache_dir: Path,
+    seed: int = 0,
+) -> Backbone:
+    """Find, fetch if need be, and read a backbone's weights.
+
+    Args:
+        architecture: from ``find_architecture``.
+        weights: ``imagenet``, or ``none`` for random ones drawn from ``seed``.
+        model_dir: a folder of weight files that goes before all other places.
+        cache_dir: of the toolkit.
+        seed: of random weights.
+
+    Raises:
+        MissingPackageError: weights or TensorFlow are not installed.
+        DataError: weights cannot be had or read.
+    """
+    from toolkit.backbones.keras_applications import KerasBackbone
+
+    if weights == "none":
+        origin = f"random, seed {seed}"
+        if is_layered(architecture):
+            arrays = random_weights(layers_of(architecture), seed)
+            return LayeredBackbone(architecture, origin, _digest(arrays), arrays)
+        digest = hashlib.sha256(f"random {architecture.name} {seed}".encode()).hexdigest()
+        return KerasBackbone(architecture, origin, digest, None, seed)
+    source = obtain_weights(architecture, model_dir, cache_dir)
+    if source.path is None:
+        raise AssertionError("obtain_weights returns a path or raises")
+    if is_layered(architecture):
+        arrays = read_weights(source.path, layers_of(architecture))
+        return LayeredBackbone(architecture, str(source), _digest(arrays), arrays)
+    digest = hashlib.sha256(source.path.read_bytes()).hexdigest()
+    return KerasBackbone(architecture, str(source), digest, source.path, seed)
+
+
+def _digest(arrays: Arrays) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(name.encode() + array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,140 @@
+"""What goes into a bundle, and the files it becomes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters import bundle
+from converters.tensorflow import import_tensorflow
+from runtime.images import decode_image, read_image_bytes
+from runtime.interpreter import processors
+from runtime.preprocess import resize
+from runtime.quiet import quiet_stderr
+from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
+from toolkit.backbones.registry import Backbone
+from toolkit.dataset import DatasetIndex, ImageRecord
+from toolkit.head import Floats, Head
+
+
+@dataclass(frozen=True)
+class StoredPictures:
+    """Resized pictures that a bundle keeps: (count, height, width, 3), 0..255 each."""
+
+    test: NDArray[Any]
+    calibration: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class BundleContent:
+    """All that ``fill_bundle`` writes.
+
+    Attributes:
+        spec: of the model.
+        backbone: with its weights.
+        head: trained.
+        index: the data set.
+        test: the test pictures.
+        test_scores: of the trained model, (test pictures, classes).
+        pictures: stored ones.
+        metrics: for metrics.json.
+    """
+
+    spec: ModelSpec
+    backbone: Backbone
+    head: Head
+    index: DatasetIndex
+    test: list[ImageRecord]
+    test_scores: Floats
+    pictures: StoredPictures
+    metrics: dict[str, Any]
+
+
+def choose_calibration(index: DatasetIndex, training: Sequence[int], count: int, seed: int) -> list[int]:
+    """Positions of training pictures for quantisation, as many of each class as there are, up to ``count``."""
+    by_class: dict[int, list[int]] = defaultdict(list)
+
+    def order(position: int) -> str:
+        return hashlib.sha256(f"{seed} {index.images[position].digest}".encode()).hexdigest()
+
+    for position in sorted(training, key=order):
+        by_class[index.images[position].class_id].append(position)
+    chosen: list[int] = []
+    for rank in range(max(map(len, by_class.values()))):
+        chosen += [positions[rank] for _, positions in sorted(by_class.items()) if rank < len(positions)]
+    return chosen[:count]
+
+
+def stored_pictures(
+    index: DatasetIndex, test: Sequence[int], calibration: Sequence[int], preprocessing: Preprocessing
+) -> StoredPictures:
+    """Decode and resize the pictures that the bundle keeps."""
+
+    def load(position: int) -> NDArray[Any]:
+        path = index.images[position].path
+        return resize(decode_image(read_image_bytes(path), path), preprocessing)
+
+    shape = (0, preprocessing.height, preprocessing.width, 3)
+    with ThreadPoolExecutor(processors()) as pool:
+        stacks = [list(pool.map(load, positions)) for positions in (test, calibration)]
+    test_stack, calibration_stack = (np.stack(s) if s else np.zeros(shape, np.uint8) for s in stacks)
+    return StoredPictures(test_stack, calibration_stack)
+
+
+def fill_bundle(content: BundleContent, folder: Path) -> None:
+    """Write all files of a bundle into a folder."""
+    spec = content.spec
+    with quiet_stderr():
+        grafted_model(content.backbone, content.head).save(folder / bundle.MODEL_FILE)
+    (folder / SPEC_FILE_NAME).write_text(spec.to_json(), encoding="utf-8")
+    lines = "".join(f"{_one_line(label)}\n" for label in spec.labels)
+    (folder / bundle.LABELS_FILE).write_text(lines, encoding="utf-8")
+    np.savez(folder / bundle.CALIBRATION_FILE, images=content.pictures.calibration)
+    np.savez(folder / bundle.TEST_IMAGES_FILE, images=content.pictures.test)
+    _write_json(folder / bundle.TEST_SPLIT_FILE, _test_split(content))
+    _write_json(folder / bundle.METRICS_FILE, content.metrics)
+
+
+def grafted_model(backbone: Backbone, head: Head) -> Any:
+    """The Keras model: normalised pictures, float32 (batch, size, size, 3) -> scores (batch, classes)."""
+    import_tensorflow()
+    import keras
+
+    body = backbone.keras_model()
+    dense = keras.layers.Dense(head.kernel.shape[1], activation="softmax", name="scores")
+    model = keras.Model(body.inputs, dense(body.outputs[0]), name="classifier")
+    dense.set_weights([head.kernel, head.bias])
+    return model
+
+
+def _test_split(content: BundleContent) -> dict[str, Any]:
+    root = content.index.root
+    entries = [
+        {
+            "path": image.path.relative_to(root).as_posix(),
+            "label": content.spec.labels[image.class_id],
+            "class_id": image.class_id,
+            "sha256": image.digest,
+            "scores": [round(float(score), 6) for score in scores],
+        }
+        for image, scores in zip(content.test, content.test_scores, strict=True)
+    ]
+    return {"schema_version": 1, "image_dir": str(root.resolve()), "images": entries}
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _one_line(label: str) -> str:
+    """A label for a file that has one a line; spec.json keeps it verbatim."""
+    return " ".join(label.splitlines())

@@ -1,0 +1,46 @@
+"""The ``toolkit`` command: train, convert, and what goes with them. Loads nothing heavy by itself."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from runtime.command import run_command
+from toolkit.commands import architectures, convert, sample_data, train
+
+_DESCRIPTION = "From a folder of pictures to a model that classifies on a Raspberry Pi or a phone."
+_EPILOG = """\
+the whole way:
+  toolkit train photos/            a folder per class -> ./model
+  toolkit convert --quantize       -> ./model/export/*.tflite, float32 and int8, each one checked
+  runtime classify photo.jpg       on the device, with nothing but a TFLite interpreter
+
+no pictures at hand:
+  toolkit sample-data shapes shapes
+  toolkit train shapes
+
+exit codes: 0 done, 1 bad data (pictures, files, a model that fails its check), 2 wrong usage
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        "toolkit",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in (train, convert, architectures, sample_data):
+        command.add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return run_command(build_parser(), argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The subcommands of ``toolkit``: parse, one library call, print."""

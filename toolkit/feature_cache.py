@@ -1,0 +1,102 @@
+"""Feature vectors that were computed once: one SQLite file, crash-safe, shared by concurrent runs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import DataError
+
+# 400 keys a query stay under the 999 variables of the oldest SQLite in use.
+_KEYS_PER_QUERY = 400
+# Seconds to wait while another run writes.
+_LOCK_TIMEOUT = 60.0
+
+
+class FeatureCache:
+    """Vectors by (space, content digest).
+
+    A space is a hex digest over everything but the picture that decides the vector: preprocessing, weights and
+    augmentation view. Content is the hex sha256 of the picture's file. A killed run leaves whole vectors only:
+    SQLite writes each batch in one transaction.
+
+    Args:
+        path: of the file; made with its folders when missing. A file that SQLite cannot read is moved aside.
+
+    Raises:
+        DataError: the file cannot be made or opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = self._open()
+        except (OSError, sqlite3.Error) as error:
+            raise self._failure(error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return _connect(self.path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # locked, read-only, no space: the file is sound
+                raise
+            self.path.replace(self.path.with_suffix(".damaged"))
+            return _connect(self.path)
+
+    def _failure(self, error: Exception) -> DataError:
+        return DataError(f"cannot use the feature cache {self.path}: {error}; name another folder with --cache-dir")
+
+    def __enter__(self) -> FeatureCache:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    def get(self, space: str, contents: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+        """The vectors that are there, by content digest, float32 (features,)."""
+        wanted = list(contents)
+        found: dict[str, NDArray[np.float32]] = {}
+        try:
+            for start in range(0, len(wanted), _KEYS_PER_QUERY):
+                keys = [bytes.fromhex(content) for content in wanted[start : start + _KEYS_PER_QUERY]]
+                marks = ",".join("?" * len(keys))
+                query = f"SELECT content, vector FROM features WHERE space = ? AND content IN ({marks})"  # noqa: S608
+                for content, vector in self._database.execute(query, [bytes.fromhex(space), *keys]):
+                    found[content.hex()] = np.frombuffer(vector, "<f4")
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+        return found
+
+    def put(self, space: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Store vectors by content digest, all or none; what is there already stays."""
+        rows = [
+            (bytes.fromhex(space), bytes.fromhex(content), vector.astype("<f4").tobytes())
+            for content, vector in vectors.items()
+        ]
+        try:
+            with self._database:
+                self._database.executemany("INSERT OR IGNORE INTO features VALUES (?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=_LOCK_TIMEOUT)
+    try:
+        with database:
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS features "
+                "(space BLOB, content BLOB, vector BLOB NOT NULL, PRIMARY KEY (space, content)) WITHOUT ROWID"
+            )
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database

@@ -1,0 +1,42 @@
+"""One progress bar for all long work: count, rate (``images/s``) and time left, on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """What long work tells its watcher."""
+
+    def update(self, n: int = 1) -> object:
+        """Report that ``n`` more units are done."""
+
+
+@contextmanager
+def progress_bar(description: str, total: int | None, unit: str = " images", done: int = 0) -> Iterator[Progress]:
+    """Show a bar on standard error while the block runs; one line at the end where that is no terminal.
+
+    Args:
+        description: what is being done, a few words.
+        total: number of units of the whole work; None when unknown.
+        unit: name of one unit; ``" B"`` is shown scaled (kB, MB).
+        done: units that were done before (resumed work); they do not count for the rate.
+    """
+    from tqdm import tqdm
+
+    is_bytes = unit.strip() == "B"
+    terminal = sys.stderr.isatty()
+    with tqdm(
+        total=total,
+        desc=description,
+        unit=unit,
+        unit_scale=is_bytes,
+        initial=done,
+        dynamic_ncols=True,
+        mininterval=0.1 if terminal else 10.0,
+        file=sys.stderr,
+    ) as bar:
+        yield bar

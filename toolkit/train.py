@@ -1,0 +1,264 @@
+"""A folder of pictures to a bundle: index, features, split, head, evaluation, files."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.accuracy import Accuracy
+from converters.bundle import ModelBundle, check_output_folder, write_bundle
+from runtime.errors import EdgeExportError, MissingPackageError
+from runtime.spec import LabelList, ModelSpec, Preprocessing
+from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE, Architecture, find_architecture
+from toolkit.backbones.registry import Backbone, WeightChoice, load_backbone
+from toolkit.bundle_files import (
+    BundleContent,
+    StoredPictures,
+    choose_calibration,
+    fill_bundle,
+    stored_pictures,
+)
+from toolkit.dataset import DatasetIndex, SkippedFile, check_counts, index_folder
+from toolkit.features import FeatureTable, extract_features
+from toolkit.folders import default_cache_dir
+from toolkit.head import Floats, Head, HeadOptions, Ints, train_head
+from toolkit.progress import progress_bar
+from toolkit.split import Share, SplitOptions, split_images
+
+#: Test pictures stored in a bundle for checking exports; 1,000 give an interval of +-2 points.
+MAX_TEST_PICTURES = 1000
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Everything that ``toolkit train`` can be told.
+
+    Attributes:
+        output_dir: folder of the bundle.
+        architecture: as ``toolkit architectures`` lists them.
+        name: of the model, for file names; None takes the picture folder's name.
+        weights: ``imagenet`` or ``none`` (random, to try the mechanics).
+        model_dir: folder of weight files that goes before all other places.
+        cache_dir: for features, downloads and converted backbones; None takes the user's.
+        split: percentages.
+        head: how the classifier is trained.
+        calibration_images: number of training pictures kept for quantisation.
+        seed: of random weights, the order of training pictures and the choice of calibration pictures.
+    """
+
+    output_dir: Path = Path("model")
+    architecture: str = DEFAULT_ARCHITECTURE
+    name: str | None = None
+    weights: WeightChoice = "imagenet"
+    model_dir: Path | None = None
+    cache_dir: Path | None = None
+    split: SplitOptions = field(default_factory=SplitOptions)
+    head: HeadOptions = field(default_factory=HeadOptions)
+    calibration_images: int = 200
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training gave.
+
+    Attributes:
+        folder: of the bundle.
+        spec: of the model.
+        accuracy: of each share.
+        skipped: files that were not used.
+        images: number of pictures used.
+        from_cache: how many features were not computed now.
+        seconds: that computing features took.
+        written: False where the folder already held this very model.
+    """
+
+    folder: Path
+    spec: ModelSpec
+    accuracy: dict[Share, Accuracy]
+    skipped: tuple[SkippedFile, ...]
+    images: int
+    from_cache: int
+    seconds: float
+    written: bool
+
+
+def _ignore(_message: str) -> None:
+    pass
+
+
+def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable[[str], None] = _ignore) -> TrainResult:
+    """Train a classifier on a folder that has one folder of pictures for each class.
+
+    Args:
+        image_dir: the folder.
+        options: None takes the defaults.
+        notify: is told in one line what happens at each step.
+
+    Returns:
+        Accuracies and where the bundle is; the bundle is whole or absent whenever the process ends.
+
+    Raises:
+        EdgeExportError: any of its kinds; nothing is lost, and features computed so far stay in the cache.
+    """
+    options = options or TrainOptions()
+    _require_tensorflow()
+    check_output_folder(options.output_dir)
+    architecture = find_architecture(options.architecture)
+    preprocessing = preprocessing_of(architecture)
+    cache_dir = options.cache_dir or default_cache_dir()
+    shares = options.split.shares()
+    why = f"one each for {', '.join(shares)}"
+    index = index_folder(image_dir)
+    notify(f"{len(index.images)} pictures in {len(index.labels)} classes, {len(index.skipped)} files skipped")
+    check_counts(index, len(shares), why)
+    backbone = load_backbone(
+        architecture,
+        weights=options.weights,
+        model_dir=options.model_dir,
+        cache_dir=cache_dir,
+        seed=options.seed,
+    )
+    notify(f"{architecture.name}, weights {backbone.origin}")
+    table = extract_features(backbone, preprocessing, index.images, cache_dir)
+    index = index.without(table.failures)
+    notify(f"{table.from_cache} of {len(index.images)} features from the cache, {_speed(table)}")
+    check_counts(index, len(shares), why)
+    split = split_images(index.images, options.split)
+    data = {share: _arrays(table, index, positions) for share, positions in split.items()}
+    head = _train_head(data, index, options)
+    accuracy = {share: Accuracy.of(head.scores(x), y) for share, (x, y) in data.items()}
+    keep = stored_pictures(index, split["test"][:MAX_TEST_PICTURES], _calibration(index, split, options), preprocessing)
+    content = _content(index, backbone, preprocessing, head, split, data, accuracy, keep, options)
+    written = _write(content, options.output_dir)
+    return TrainResult(
+        options.output_dir,
+        content.spec,
+        accuracy,
+        index.skipped,
+        len(index.images),
+        table.from_cache,
+        table.seconds,
+        written,
+    )
+
+
+def preprocessing_of(architecture: Architecture) -> Preprocessing:
+    """How pictures become the input of an architecture: stretched, antialiased, its own normalisation."""
+    size = architecture.input_size
+    mean, std = (architecture.mean,) * 3, (architecture.std,) * 3
+    return Preprocessing(height=size, width=size, mean=mean, std=std)
+
+
+def _require_tensorflow() -> None:
+    for package in ("tensorflow", "keras"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingPackageError(
+                f"training needs {package}, which is not installed: pip install 'edge-export-toolkit[train]'"
+            )
+
+
+def _speed(table: FeatureTable) -> str:
+    computed = len(table.vectors) - table.from_cache
+    if not computed:
+        return "none computed"
+    return f"{computed} computed in {table.seconds:.1f} s ({computed / max(table.seconds, 1e-9):.0f} images/s)"
+
+
+def _arrays(table: FeatureTable, index: DatasetIndex, positions: Sequence[int]) -> tuple[Floats, Ints]:
+    images = [index.images[p] for p in positions]
+    width = len(next(iter(table.vectors.values())))
+    vectors = [table.vectors[image.digest] for image in images]
+    features = np.stack(vectors) if vectors else np.zeros((0, width), np.float32)
+    return features, np.array([image.class_id for image in images], np.int64)
+
+
+def _train_head(data: dict[Share, tuple[Floats, Ints]], index: DatasetIndex, options: TrainOptions) -> Head:
+    total = options.head.epochs * len(options.head.penalties)
+    # Without a validation share the penalty is chosen on the training pictures.
+    validation = data["validation"] if len(data["validation"][1]) else data["training"]
+    with progress_bar("Training the head", total, unit=" epochs") as bar:
+        return train_head(data["training"], validation, len(index.labels), options.head, bar.update)
+
+
+def _calibration(index: DatasetIndex, split: dict[Share, list[int]], options: TrainOptions) -> list[int]:
+    return choose_calibration(index, split["training"], options.calibration_images, options.seed)
+
+
+def _content(
+    index: DatasetIndex,
+    backbone: Backbone,
+    preprocessing: Preprocessing,
+    head: Head,
+    split: dict[Share, list[int]],
+    data: dict[Share, tuple[Floats, Ints]],
+    accuracy: dict[Share, Accuracy],
+    keep: StoredPictures,
+    options: TrainOptions,
+) -> BundleContent:
+    from importlib.metadata import version
+
+    provenance: dict[str, Any] = {
+        "dataset": index.digest(),
+        "weights": backbone.digest,
+        "model": _model_digest(backbone, head, keep),
+        "toolkit": version("edge-export-toolkit"),
+        "keras": version("keras"),
+        "seed": options.seed,
+    }
+    spec = ModelSpec(
+        name=options.name or _model_name(index.root),
+        backbone=backbone.architecture.name,
+        task="single-label",
+        preprocessing=preprocessing,
+        labels=LabelList(index.labels),
+        provenance=provenance,
+    )
+    metrics = {
+        "schema_version": 1,
+        "accuracy": {share: accuracy[share].to_json() for share in accuracy},
+        "images_per_class": dict(zip(index.labels, index.counts(), strict=True)),
+        "skipped": [{"path": str(s.path), "reason": s.reason} for s in index.skipped],
+        "penalty": head.penalty,
+        "split": {
+            "validation_percentage": options.split.validation_percentage,
+            "testing_percentage": options.split.testing_percentage,
+        },
+    }
+    test = [index.images[p] for p in split["test"]]
+    return BundleContent(spec, backbone, head, index, test, head.scores(data["test"][0]), keep, metrics)
+
+
+def _model_name(root: Path) -> str:
+    """The folder's name without what file systems and shells trip over."""
+    name = re.sub(r"[\s/\\:*?\"<>|\x00-\x1f]+", "_", root.resolve().name).strip("._")
+    return name[:80] or "model"
+
+
+def _model_digest(backbone: Backbone, head: Head, keep: StoredPictures) -> str:
+    """Changes with anything that a conversion of the bundle depends on."""
+    digest = hashlib.sha256(backbone.digest.encode())
+    for array in (head.kernel, head.bias, keep.calibration, keep.test):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _write(content: BundleContent, folder: Path) -> bool:
+    """Write the bundle unless the folder holds this very model already; returns whether it was written."""
+    try:
+        old = ModelBundle.load(folder)
+        same = old.spec == content.spec and json.loads((folder / "metrics.json").read_bytes()) == content.metrics
+        if same:
+            return False
+    except (EdgeExportError, OSError, ValueError):
+        pass  # no bundle there yet, or one that is to be replaced
+    write_bundle(folder, lambda target: fill_bundle(content, target))
+    return True
