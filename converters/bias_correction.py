@@ -8,6 +8,7 @@ Quantization Through Weight Equalization and Bias Correction", https://arxiv.org
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from converters.flatbuffer_model import pack_model, unpack_model
 from converters.layerwise import LayerwiseModel
 from runtime.preprocess import normalize
+from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
 
 #: Pictures the shifts are measured on, at most; more change nothing but the time it takes.
@@ -47,6 +49,13 @@ def correct_biases(
     twins = _twins(whole, real)
     if twins is None:
         return int8
+    with quiet_stderr():
+        _correct_in_order(whole, real, twins)
+    return pack_model(whole.model)
+
+
+def _correct_in_order(whole: LayerwiseModel, real: LayerwiseModel, twins: list[Any]) -> None:
+    """Layer by layer, each fed with what the corrected ones before it give."""
     steps = 0
     for done, (operator, twin) in enumerate(zip(whole.operators, twins, strict=True), 1):
         whole.run(operator)
@@ -59,16 +68,31 @@ def correct_biases(
                     whole.run(operator)
         whole.forget(done)
         real.forget(steps)
-    return pack_model(whole.model)
 
 
 def _twins(whole: LayerwiseModel, real: LayerwiseModel) -> list[Any] | None:
-    """The float operator of each integer one, None for those that only change the format; None if they differ."""
-    computing = [operator for operator in whole.operators if not whole.changes_format_only(operator)]
-    if [whole.code(o) for o in computing] != [real.code(o) for o in real.operators]:
-        return None
+    """The float operator of each integer one, None for those that only change the format; None if they differ.
+
+    Twins stand in the same order, compute the same and read what twins before them gave.
+    """
     remaining = iter(real.operators)
-    return [None if whole.changes_format_only(o) else next(remaining) for o in whole.operators]
+    twin_of = {int(whole.graph.inputs[0]): int(real.graph.inputs[0])}
+    twins: list[Any] = []
+    for operator in whole.operators:
+        if whole.changes_format_only(operator):
+            if int(operator.inputs[0]) not in twin_of:
+                return None
+            twins.append(None)
+            twin_of[int(operator.outputs[0])] = twin_of[int(operator.inputs[0])]
+            continue
+        twin = next(remaining, None)
+        if twin is None or whole.code(operator) != real.code(twin) or len(operator.outputs) != len(twin.outputs):
+            return None
+        if [twin_of.get(index) for index in whole.fed(operator)] != real.fed(twin):
+            return None
+        twin_of |= zip(map(int, operator.outputs), map(int, twin.outputs), strict=True)
+        twins.append(twin)
+    return twins if next(remaining, None) is None else None
 
 
 def _bias(whole: LayerwiseModel, operator: Any) -> int | None:
@@ -79,8 +103,10 @@ def _bias(whole: LayerwiseModel, operator: Any) -> int | None:
     tensor = whole.graph.tensors[index]
     channels = whole.values[int(operator.outputs[0])][0].shape[-1]
     quantization = tensor.quantization
+    readers = sum(index in map(int, other.inputs) for other in whole.operators)
     good = (
-        whole.constant(index) is not None
+        readers == 1
+        and whole.constant(index) is not None
         and quantization is not None
         and quantization.scale is not None
         and len(whole.constant(index).data) == 4 * channels  # type: ignore[union-attr]
@@ -93,15 +119,25 @@ def _shift(whole: LayerwiseModel, operator: Any, bias: int, reference: list[NDAr
     index = int(operator.outputs[0])
     quantization = whole.graph.tensors[index].quantization
     scale, zero_point = np.float32(quantization.scale[0]), int(quantization.zeroPoint[0])
-    integers = np.stack(whole.values[index])
-    integers = integers.reshape(-1, integers.shape[-1])
-    wanted = np.stack(reference).reshape(integers.shape)
-    error = wanted.mean(axis=0, dtype=np.float64) - (integers.mean(axis=0, dtype=np.float64) - zero_point) * scale
-    limits = np.iinfo(integers.dtype)
-    active = ((integers > limits.min) & (integers < limits.max)).mean(axis=0)
+    # Picture by picture: the activations of all of them together are large enough without a copy.
+    limits = np.iinfo(whole.values[index][0].dtype)
+    channels = whole.values[index][0].shape[-1]
+    integers = [value.reshape(-1, channels) for value in whole.values[index]]
+    got = np.mean([value.mean(axis=0, dtype=np.float64) for value in integers], axis=0)
+    wanted = np.mean([value.reshape(-1, channels).mean(axis=0, dtype=np.float64) for value in reference], axis=0)
+    error = wanted - (got - zero_point) * scale
+    active = np.mean([((v > limits.min) & (v < limits.max)).mean(axis=0) for v in integers], axis=0)
     shift = np.where(active >= _LEAST_ACTIVE, error / np.maximum(active, _LEAST_ACTIVE), 0.0)
-    buffer = whole.constant(bias)
-    scales = np.asarray(whole.graph.tensors[bias].quantization.scale, np.float64)
-    values = np.frombuffer(np.asarray(buffer.data, np.uint8).tobytes(), "<i4").astype(np.float64)  # type: ignore[union-attr]
-    moved = np.clip(np.rint(values + shift / scales), -(2**31), 2**31 - 1).astype("<i4")
-    buffer.data = np.frombuffer(moved.tobytes(), np.uint8)  # type: ignore[union-attr]
+    tensor = whole.graph.tensors[bias]
+    values = np.frombuffer(np.asarray(whole.constant(bias).data, np.uint8).tobytes(), "<i4")  # type: ignore[union-attr]
+    moved = np.rint(values + shift / np.asarray(tensor.quantization.scale, np.float64))
+    _store(whole, bias, np.clip(moved, -(2**31), 2**31 - 1).astype("<i4"))
+
+
+def _store(whole: LayerwiseModel, bias: int, values: NDArray[np.int32]) -> None:
+    tensor, buffers = whole.graph.tensors[bias], whole.model.buffers
+    # The converter keeps equal constants once: the zeros of layers without a bias, say.
+    if sum(other.buffer == tensor.buffer for other in whole.graph.tensors) > 1:
+        buffers.append(copy.copy(buffers[tensor.buffer]))
+        tensor.buffer = len(buffers) - 1
+    buffers[tensor.buffer].data = np.frombuffer(values.tobytes(), np.uint8)

@@ -14,8 +14,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.tensorflow import import_tensorflow
+from converters.whole_folder import clear_up, replace_folder
 from runtime.errors import DataError, ModelError, UsageError
+from runtime.file_kind import shown
 from runtime.quiet import quiet_stderr
 from runtime.spec import SPEC_FILE_NAME, ModelSpec
 
@@ -45,6 +47,9 @@ _FILES = (
     TEST_SPLIT_FILE,
     METRICS_FILE,
 )
+_ARCHIVES = (MODEL_FILE, CALIBRATION_FILE, TEST_IMAGES_FILE)
+# What desktops leave in folders.
+_SYSTEM_FILES = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
 
 
 @dataclass(frozen=True)
@@ -80,16 +85,27 @@ class ModelBundle:
             ModelError: the folder is no bundle, or a file of it is missing or damaged.
         """
         if not folder.is_dir():
-            raise UsageError(f"no such model folder: {folder} (toolkit train writes one)")
+            raise UsageError(f"no such model folder: {shown(folder)} (toolkit train writes one)")
         missing = [name for name in _FILES if not (folder / name).is_file()]
         if missing:
-            raise ModelError(f"{folder} is not a model bundle of toolkit train: {', '.join(missing)} missing")
+            raise ModelError(f"{shown(folder)} is not a model bundle of toolkit train: {', '.join(missing)} missing")
         return cls(folder, ModelSpec.from_json((folder / SPEC_FILE_NAME).read_bytes()))
 
     @property
     def export_folder(self) -> Path:
         """Where ``toolkit convert`` puts its files unless told otherwise."""
         return self.folder / EXPORT_FOLDER
+
+    def is_sound(self) -> bool:
+        """Whether the large files, all zip archives, have the checksums they were written with."""
+        try:
+            for name in _ARCHIVES:
+                with zipfile.ZipFile(self.folder / name) as archive:
+                    if archive.testzip() is not None:
+                        return False
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError):
+            return False
+        return True
 
     def keras_model(self) -> Any:
         """The trained ``keras.Model``, loaded in safe mode: no code of the file is run.
@@ -105,7 +121,7 @@ class ModelBundle:
                 return keras.saving.load_model(self.folder / MODEL_FILE, compile=False, safe_mode=True)
         except Exception as error:  # zip, JSON, HDF5 and Keras errors
             line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(f"cannot load {self.folder / MODEL_FILE}: {line}") from error
+            raise ModelError(f"cannot load {shown(self.folder / MODEL_FILE)}: {line}") from error
 
     def calibration_images(self) -> NDArray[Any]:
         """(count, height, width, 3), 0..255."""
@@ -120,9 +136,9 @@ class ModelBundle:
             class_ids = np.array([entry["class_id"] for entry in entries], np.int64)
             digests = tuple(str(entry["sha256"]) for entry in entries)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{path} is damaged: {error!r}") from error
+            raise ModelError(f"{shown(path)} is damaged: {error!r}") from error
         if len(digests) != len(images):
-            raise ModelError(f"{path} lists {len(digests)} pictures, {TEST_IMAGES_FILE} holds {len(images)}")
+            raise ModelError(f"{shown(path)} lists {len(digests)} pictures, {TEST_IMAGES_FILE} holds {len(images)}")
         return TestPictures(images, class_ids, digests)
 
     def trained_accuracy(self) -> dict[str, Any]:
@@ -130,62 +146,61 @@ class ModelBundle:
         try:
             accuracy: dict[str, Any] = json.loads((self.folder / METRICS_FILE).read_bytes())["accuracy"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{self.folder / METRICS_FILE} is damaged: {error!r}") from error
+            raise ModelError(f"{shown(self.folder / METRICS_FILE)} is damaged: {error!r}") from error
         return accuracy
 
 
 def _read_images(path: Path, spec: ModelSpec) -> NDArray[Any]:
     shape = (spec.preprocessing.height, spec.preprocessing.width, 3)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: numpy leaves a file that it cannot read open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             images: NDArray[Any] = stored["images"]
     except Exception as error:  # OSError, zipfile.BadZipFile, ValueError, KeyError: all mean a damaged file
-        raise ModelError(f"{path} is damaged: {error}") from error
+        raise ModelError(f"{shown(path)} is damaged: {error}") from error
     if images.ndim != 4 or images.shape[1:] != shape:
-        raise ModelError(f"{path} holds pictures of shape {images.shape[1:]}, the model takes {shape}")
+        raise ModelError(f"{shown(path)} holds pictures of shape {images.shape[1:]}, the model takes {shape}")
     return images
 
 
-def check_output_folder(folder: Path) -> None:
-    """Make sure that writing a bundle here would replace nothing but a bundle.
+def prepare_output_folder(folder: Path) -> None:
+    """Make sure that writing a bundle here would replace nothing but a bundle; clear up after killed runs.
 
     Raises:
-        UsageError: the folder is a file, or holds something else.
+        UsageError: the folder is a file, is in use as the current folder, or holds something else.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--output-dir {folder} is a file; name a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / SPEC_FILE_NAME).is_file():
-        raise UsageError(f"--output-dir {folder} holds other files and is no model bundle; name another folder")
+    clear_up(folder)
+    try:
+        if not folder.exists():
+            return
+        if not folder.is_dir():
+            raise UsageError(f"--output-dir {shown(folder)} is a file; name a folder")
+        if Path.cwd().is_relative_to(folder.resolve()):
+            raise UsageError(f"--output-dir {shown(folder)} is the current folder; name one that can be replaced")
+        names = {path.name for path in folder.iterdir()} - _SYSTEM_FILES
+    except OSError as error:
+        raise UsageError(f"--output-dir {shown(folder)} cannot be used: {error.strerror or error}") from error
+    foreign = sorted(names - {*_FILES, EXPORT_FOLDER})
+    if foreign:
+        raise UsageError(
+            f"--output-dir {shown(folder)} holds {shown(foreign[0])}, which is no part of a model and would be lost; "
+            "name another folder"
+        )
 
 
 def write_bundle(folder: Path, fill: Callable[[Path], None]) -> None:
     """Write a bundle so that the folder holds the whole new one or what was there before.
 
     Args:
-        folder: of the bundle; an older bundle in it is replaced with everything in it.
+        folder: of the bundle; an older bundle in it is replaced, with its exports.
         fill: writes the files into the folder it is given.
 
     Raises:
-        UsageError: see ``check_output_folder``.
+        UsageError: see ``prepare_output_folder``.
         DataError: the folder cannot be written.
     """
-    check_output_folder(folder)
-    folder = folder.resolve()
-    staging = None
+    prepare_output_folder(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-", dir=folder.parent))
-        staging.chmod(0o755)
-        fill(staging)
-        if folder.exists():
-            retired = staging.with_name(staging.name.replace(".new-", ".old-"))
-            folder.replace(retired)
-            staging.replace(folder)
-            shutil.rmtree(retired, ignore_errors=True)
-        else:
-            staging.replace(folder)
+        replace_folder(folder, fill)
     except OSError as error:
-        raise DataError(f"cannot write the model to {folder}: {error.strerror or error}") from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
+        raise DataError(f"cannot write the model to {shown(folder)}: {error.strerror or error}") from error

@@ -47,10 +47,13 @@ class LayerwiseModel:
         buffer = self.model.buffers[self.graph.tensors[tensor_index].buffer]
         return buffer if buffer.data is not None and len(buffer.data) else None
 
+    def fed(self, operator: Any) -> list[int]:
+        """Indices of the tensors that the operator computes with and that are no constants, each once."""
+        return list(dict.fromkeys(int(i) for i in operator.inputs if i >= 0 and self.constant(int(i)) is None))
+
     def run(self, operator: Any) -> None:
         """Compute the operator's outputs for every picture."""
-        fed = [int(i) for i in operator.inputs if i >= 0 and self.constant(int(i)) is None]
-        fed = list(dict.fromkeys(fed))
+        fed = self.fed(operator)
         runner = OperatorRunner(pack_model(self._slice(operator, fed)))
         produced = [runner.run(*tensors) for tensors in zip(*(self.values[i] for i in fed), strict=True)]
         for position, index in enumerate(operator.outputs):

@@ -105,10 +105,12 @@ def verify_file(path: Path, kind: str, reference: Reference) -> ExportResult:
     """Run a file over the check pictures.
 
     Raises:
-        ModelError: the file does not run; the text says how it ended.
+        ModelError: the file does not run, and the text says how it ended; or its scores are no numbers.
     """
     file = ModelFile.read(path)
     scores, facts = run_in_process(path, reference.images)
+    if not np.isfinite(scores).all():
+        raise ModelError(f"{path.name} gives scores that are not numbers")
     same = scores.argmax(axis=1) == reference.scores.argmax(axis=1)
     accuracy = Accuracy.of(scores[: len(reference.class_ids)], reference.class_ids)
     drop = (reference.accuracy.value - accuracy.value) * 100 if accuracy.images else None
@@ -149,10 +151,11 @@ def run_in_process(
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, environment.get("PYTHONPATH")]))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "scores.npz"
-        command = [python, "-m", "runtime.scoring", str(model), str(images), str(out)]
+        command = [python, "-m", "runtime.scoring", str(model.resolve()), str(images.resolve()), str(out)]
         try:
+            # In an empty folder: `-m` looks for modules in the current one first, and a user's may hold a json.py.
             done = subprocess.run(  # noqa: S603 - our own module, with paths as arguments
-                command, capture_output=True, env=environment, timeout=_TIMEOUT, check=False
+                command, cwd=folder, capture_output=True, env=environment, timeout=_TIMEOUT, check=False
             )
         except subprocess.TimeoutExpired:
             raise ModelError(f"{model.name} does not end within {_TIMEOUT} seconds") from None
@@ -166,4 +169,6 @@ def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
     if done.returncode < 0:
         return f"the interpreter crashed ({signal.Signals(-done.returncode).name})"
     lines = done.stderr.decode(errors="replace").strip().splitlines()
-    return lines[-1].removeprefix("error: ") if lines else f"exit code {done.returncode}"
+    # Interpreters log from C++ to the same place, also when they are taken down.
+    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or lines
+    return told[-1] if told else f"exit code {done.returncode}"

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.contract import ModelContract, Overrides, read_contract
-from runtime.images import decode_image, read_image_bytes, to_rgb
+from runtime.errors import ModelError
+from runtime.file_kind import shown
+from runtime.images import decode_image, read_image_bytes, upright_rgb
 from runtime.interpreter import LoadedModel
 from runtime.preprocess import image_from_array, normalize, resize
 
@@ -136,11 +138,13 @@ class Classifier:
             return decode_image(read_image_bytes(Path(picture)), picture)
         if isinstance(picture, np.ndarray):
             return image_from_array(picture)
-        return to_rgb(picture)
+        return upright_rgb(picture)
 
     def _real_scores(self, output: NDArray[Any]) -> NDArray[np.float32]:
         """Dequantised, and made probabilities where the model ends in logits."""
         real = self.model.output.dequantize(output)
+        if not np.isfinite(real).all():
+            raise ModelError(f"{shown(self.contract.file.path)}: the model gives scores that are no numbers")
         known = self.contract.file.output_is_probability
         if known is None:  # a model whose last step we cannot name: judge by the numbers
             known = bool(real.min() >= 0 and real.max() <= 1.001)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, TextIO
 
 from runtime.classifier import Classification, Classifier
 from runtime.contract import Overrides
-from runtime.errors import ImageError, UsageError
+from runtime.errors import ImageError, UsageError, one_line
 from runtime.file_kind import shown
 from runtime.quiet import quiet_stderr
 from runtime.results import as_json, as_text
@@ -43,6 +42,8 @@ def find_model(model: Path | None) -> Path:
         UsageError: no model file there.
     """
     folder = model or DEFAULT_FOLDER
+    if model is not None and not model.exists():
+        raise UsageError(f"--model {shown(model)}: no such file or folder")
     if model is not None and not model.is_dir():
         return model
     candidates = sorted([*folder.glob("export/*.tflite"), *folder.glob("*.tflite")])
@@ -65,7 +66,6 @@ def classify_all(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
     Returns:
         Exit code: 1 when a picture named by itself, or every picture, could not be used; else 0.
     """
-    warnings.filterwarnings("ignore", module="PIL")  # odd EXIF is no news for the user
     path = find_model(options.model)
     if options.model != path:
         print(f"model: {shown(path)}", file=log)
@@ -80,7 +80,7 @@ def classify_all(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
                 answer = classifier.classify(picture, options.top_k, options.threshold)
             except ImageError as error:
                 failed.append(source)
-                print(f"skipped: {' '.join(str(error).split())}", file=log)
+                print(f"skipped: {one_line(error)}", file=log)
                 continue
             answered.append(answer)
             print(as_json(source, answer) if options.json else as_text(source, answer), file=out, flush=True)
@@ -102,7 +102,7 @@ def _pictures(options: ClassifyOptions) -> Iterator[tuple[str, Any]]:
         from runtime.sources.files import picture_paths
 
         for path in picture_paths(options.paths):
-            yield str(path), path
+            yield path, path
     else:
         from runtime.sources.opencv import camera_frames
 

@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="show what a model file holds and which runtime it needs",
         description="Show inputs, outputs, quantisation, labels, preprocessing and operators of a .tflite file.",
     )
-    info.add_argument("model", metavar="MODEL", type=Path, help="a .tflite file")
+    info.add_argument("model", metavar="MODEL", type=Path, help="a .tflite file, or a folder of exports")
     info.add_argument("--json", action="store_true", help="one JSON object on standard output")
     info.set_defaults(run=_info)
     return parser
@@ -121,9 +121,11 @@ def _classify(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
+    from runtime.classify import find_model
     from runtime.info import info_json, info_text
 
-    print(info_json(args.model) if args.json else info_text(args.model))
+    model = find_model(args.model)
+    print(info_json(model) if args.json else info_text(model))
     return 0
 
 

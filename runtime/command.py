@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
-from runtime.errors import EdgeExportError
+from runtime.errors import EdgeExportError, one_line
 
 # Conventional exit code of a program ended by Ctrl-C: 128 + SIGINT.
 _INTERRUPTED = 130
@@ -19,22 +20,50 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     Returns:
         The exit code: 0 done, 1 the data or the machine, 2 the command line, 130 Ctrl-C.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # labels and paths in any language, whatever the locale says
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    _prepare_streams()
+    warnings.filterwarnings("ignore", module="PIL")  # odd EXIF is no news for the user
+    try:
+        code = _run(parser, argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, `head` say, has gone: that is no error
+        _abandon_streams()
+        return 0
+    except OSError as error:  # standard output on a full disk, or a path no check of ours foresaw
+        _abandon_streams()
+        sys.stderr.write(f"{parser.prog}: error: {one_line(error)}\n")
+        return 1
+    return code
+
+
+def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     try:
         args = parser.parse_args(argv)
         code: int = args.run(args)
-        sys.stdout.flush()
         return code
     except SystemExit as stop:  # argparse: --help 0, bad usage 2
         return stop.code if isinstance(stop.code, int) else 2
     except EdgeExportError as error:
-        sys.stderr.write(f"{parser.prog}: error: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"{parser.prog}: error: {one_line(error)}\n")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{parser.prog}: interrupted\n")
         return _INTERRUPTED
-    except BrokenPipeError:  # the reader, `head` say, has gone: that is no error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+
+
+def _prepare_streams() -> None:
+    """Labels and paths in any language, whatever the locale says; a stream that is closed swallows its text."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _abandon_streams() -> None:
+    """Send what cannot be written to the null device, or Python complains about it once more when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from runtime.associated_files import MAX_ASSOCIATED_BYTES
 from runtime.errors import ModelError, UsageError
-from runtime.file_kind import shown
-from runtime.images import MAX_FILE_BYTES
+from runtime.file_kind import looks_like, shown
+from runtime.files import read_file
 from runtime.metadata import ModelMetadata, find_spec, read_labels, read_metadata
-from runtime.model_file import ModelFile, TensorInfo
+from runtime.model_file import ModelFile
 from runtime.spec import ModelSpec, Preprocessing, ResampleFilter, Task
 
 #: Who said how pixels are normalised.
 Origin = Literal["spec", "metadata", "options", "input type"]
 _INPUT_DTYPES = ("uint8", "int8", "float32")
+_OUTPUT_DTYPES = ("uint8", "int8", "int16", "float32")
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ def _input_size(file: ModelFile) -> tuple[int, int]:
         )
     if info.dtype not in _INPUT_DTYPES:
         raise ModelError(f"{name}: its input is {info.dtype}; this runtime feeds {', '.join(_INPUT_DTYPES)}")
+    if min(info.shape_signature[1:], default=0) < 0:
+        raise ModelError(f"{name}: its input has no fixed height and width; convert it again with a fixed input size")
     return info.shape[1], info.shape[2]
 
 
@@ -115,15 +120,12 @@ def _class_count(file: ModelFile) -> int:
     name = shown(file.path)
     if len(file.outputs) != 1:
         raise ModelError(f"{name}: is no classifier: it has {len(file.outputs)} outputs, not one row of scores")
-    shape = file.outputs[0].shape
+    shape, dtype = file.outputs[0].shape, file.outputs[0].dtype
     if not shape or min(shape) < 1 or any(n != 1 for n in shape[:-1]):
         raise ModelError(f"{name}: is no classifier: its output has shape {shape}, not (1, classes)")
+    if dtype not in _OUTPUT_DTYPES:
+        raise ModelError(f"{name}: is no classifier: its output is {dtype}, not {', '.join(_OUTPUT_DTYPES)}")
     return shape[-1]
-
-
-def is_quantized(info: TensorInfo) -> bool:
-    """Whether a tensor holds quantised integers."""
-    return info.dtype in {"uint8", "int8"}
 
 
 def _normalization(
@@ -142,11 +144,13 @@ def _normalization(
             raise UsageError(f"--mean, --std: {error}") from error
     if spec is not None:
         return preprocessing, "spec"
-    if is_quantized(file.inputs[0]):
-        return preprocessing, "input type"  # a quantised input takes the bytes of the picture as they are
-    if metadata is not None and metadata.normalization is not None:
-        mean, std = metadata.normalization.mean, metadata.normalization.std
-        return replace(preprocessing, mean=mean, std=std), "metadata"  # type: ignore[arg-type]
+    said = metadata.normalization if metadata is not None else None
+    dtype = file.inputs[0].dtype
+    # Bytes go in as they are, which is what the TFLite Task Library does with uint8 whatever the metadata say.
+    if dtype == "uint8" or (dtype == "int8" and said is None):
+        return preprocessing, "input type"
+    if said is not None:
+        return replace(preprocessing, mean=said.mean, std=said.std), "metadata"  # type: ignore[arg-type]
     raise UsageError(
         f"{shown(file.path)} does not say how pixels are normalised for its float input: give --mean and --std "
         "(127.5 and 127.5 for MobileNet and Inception, 0 and 255 for TF Hub models, 127 and 128 for EfficientNet-Lite)"
@@ -186,18 +190,15 @@ def read_label_file(path: Path) -> tuple[str, ...]:
 
     Raises:
         UsageError: no such file.
-        ModelError: unreadable, too large, or not UTF-8 text.
+        ModelError: no regular file, unreadable, too large, or not UTF-8 text.
     """
+    if not os.path.lexists(path):
+        raise UsageError(f"--labels {shown(path)}: no such file")
+    data = read_file(path, MAX_ASSOCIATED_BYTES, ModelError)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ModelError(f"{shown(path)}: too large for a label file")
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UsageError(f"--labels {shown(path)}: no such file") from None
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ModelError(f"{shown(path)} is no label file: it is not UTF-8 text ({error})") from error
-    except OSError as error:
-        raise ModelError(f"cannot read the label file {shown(path)}: {error.strerror}") from error
+        raise ModelError(f"{shown(path)} is no label file: not UTF-8 text; it looks like {looks_like(data)}") from error
     lines = text.replace("\r\n", "\n").split("\n")
     while lines and not lines[-1].strip():
         lines.pop()

@@ -14,6 +14,12 @@
 from __future__ import annotations
 
 
+def one_line(error: object) -> str:
+    """The text of an error as one line that a terminal shows as it is; control characters come as escapes."""
+    words = " ".join(str(error).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+
+
 class EdgeExportError(Exception):
     """Base class. ``str(error)`` says what was wrong, what was received and what to do."""
 

@@ -1,4 +1,4 @@
-"""Opens a model file and, when it is no TFLite model, says what it is instead and what to do."""
+"""Says what a file is by its first bytes, and opens model files."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pathlib import Path
 from runtime.errors import ModelError
 
 _COPY_AGAIN = "the download or copy went wrong, fetch it again"
+_NOT_HERE = "give the model here and pictures as arguments of their own"
 _CONVERT = "convert it first (`toolkit convert` takes what `toolkit train` wrote)"
 
 # First bytes, what the file then is, what to do. Order matters: the first match wins.
 _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
-    (rb"\xff\xd8\xff", "a JPEG picture", "give the model here and pictures as arguments of their own"),
-    (rb"\x89PNG\r\n", "a PNG picture", "give the model here and pictures as arguments of their own"),
-    (
-        rb"GIF8|BM.{4}\0\0\0\0|RIFF.{4}WEBP",
-        "a picture",
-        "give the model here and pictures as arguments of their own",
-    ),
+    (rb"\xff\xd8\xff", "a JPEG picture", _NOT_HERE),
+    (rb"\x89PNG\r\n", "a PNG picture", _NOT_HERE),
+    (rb"GIF8|BM.{4}\0\0\0\0|RIFF.{4}WEBP", "a picture", _NOT_HERE),
+    (rb".{4}ftyp(hei|hev|mif1)", "an HEIC picture", _NOT_HERE),
+    (rb"%PDF", "a PDF document", "give the .tflite file"),
     (rb"version https://git-lfs", "a Git LFS pointer, not the file itself", "run `git lfs pull`"),
     (rb"\s*(?i:<!doctype html|<html|<head)", "a web page", _COPY_AGAIN),
-    (rb"\s*(?i:<\?xml|<!doctype|<error)", "an XML page", _COPY_AGAIN),
+    (rb"\s*(?i:<\?xml|<!doctype|<error|<svg)", "an XML page", _COPY_AGAIN),
     (rb"\x89HDF\r\n", "a Keras or other HDF5 file", _CONVERT),
     (rb"PK\x03\x04", "a zip archive", "unpack it and give the .tflite file in it"),
     (rb"\x1f\x8b|.{257}ustar", "a packed archive", "unpack it and give the .tflite file in it"),
+    (rb"....TFL3", "a TFLite model", "give it with --model"),
     (rb"....TFL[0-9]", "a TFLite model of another schema generation", "convert its source again"),
     (rb"\s*[{\[]", "a JSON text", "give the .tflite file"),
     (rb"\0+\Z", "zeros only", _COPY_AGAIN),
@@ -47,7 +47,7 @@ _SUFFIXES: dict[str, tuple[str, str]] = {
 def shown(path: str | Path) -> str:
     """A path for an error message: as it is, or quoted with escapes where it would break the line."""
     text = str(path)
-    return text if text.isprintable() else ascii(text)
+    return text if text.isprintable() else repr(text)
 
 
 def describe_bytes(path: Path, head: bytes) -> str:
@@ -59,6 +59,11 @@ def describe_bytes(path: Path, head: bytes) -> str:
     kind, advice = _guess(path, head)
     found = ascii(head[4:8])[1:] if len(head) >= 8 else f"{len(head)} bytes in all"
     return f'(expected "TFL3" at byte 4, found {found}): it looks like {kind}; {advice}'
+
+
+def looks_like(data: bytes) -> str:
+    """What a file is, from its first bytes: ``a web page``, ``a text file``, ``data of an unknown kind``, ..."""
+    return _guess(Path(), data[:1024])[0]
 
 
 def _guess(path: Path, head: bytes) -> tuple[str, str]:

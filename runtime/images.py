@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import ImageError
+from runtime.file_kind import looks_like, shown
+from runtime.files import read_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,7 +39,8 @@ MAX_PIXELS = 89_478_485
 #: Files with more bytes are refused before they are read.
 MAX_FILE_BYTES = 256 * 1024 * 1024
 #: The decoders a picture may reach; everything else Pillow could open (PostScript, PDF, ...) stays shut.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "MPO", "AVIF", "DIB")
+#: AVIF is the last because Pillow raises KeyError where it was built without.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "DIB", "AVIF")
 
 
 def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
@@ -69,21 +72,11 @@ def read_image_bytes(path: Path) -> bytes:
     """The file's bytes.
 
     Raises:
-        ImageError: missing, a folder, unreadable, empty, or larger than ``MAX_FILE_BYTES``.
+        ImageError: missing, no regular file, unreadable, empty, or larger than ``MAX_FILE_BYTES``.
     """
-    try:
-        if path.is_dir():
-            raise ImageError(f"{path}: is a folder, not a picture")
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ImageError(f"{path}: {size / 1e6:.0f} MB, more than the limit of {MAX_FILE_BYTES / 1e6:.0f} MB")
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ImageError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    data = read_file(path, MAX_FILE_BYTES, ImageError)
     if not data:
-        raise ImageError(f"{path}: the file is empty (0 bytes)")
+        raise ImageError(f"{shown(path)}: the file is empty (0 bytes)")
     return data
 
 
@@ -99,10 +92,13 @@ def open_image(data: bytes, name: object) -> Image:
     """
     from PIL import Image, UnidentifiedImageError
 
+    name = shown(str(name))
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise ImageError(f"{name}: not a picture in a known format ({describe_bytes(data)})") from None
+    except (UnidentifiedImageError, KeyError):
+        kind = looks_like(data)
+        advice = "; save it as JPEG" if "HEIC" in kind else ""
+        raise ImageError(f"{name}: not a picture in a known format; it looks like {kind}{advice}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(f"{name}: more than {MAX_PIXELS // 10**6} megapixels; refused") from None
     except Exception as error:  # a decoder's complaint about a damaged header
@@ -129,11 +125,19 @@ def decode_image(data: bytes, name: object = "picture") -> Image:
     Raises:
         ImageError: not a picture, damaged, truncated, or too large.
     """
-    image = open_image(data, name)
+    return upright_rgb(open_image(data, name), name)
+
+
+def upright_rgb(image: Image, name: object = "picture") -> Image:
+    """An opened Pillow picture decoded to RGB as ``decode_image`` says; errors name it ``name``.
+
+    Raises:
+        ImageError: damaged or truncated.
+    """
     try:
         return to_rgb(_upright(image))
     except Exception as error:  # truncated data raises OSError, SyntaxError, struct.error, EOFError, ...
-        raise ImageError(f"{name}: damaged or truncated picture: {error}") from error
+        raise ImageError(f"{shown(str(name))}: damaged or truncated picture: {error}") from error
 
 
 # EXIF tag 0x0112 and its eight values: EXIF 2.32 (CIPA DC-008), 4.6.4 A.
@@ -143,6 +147,7 @@ _ORIENTATION_TAG = 0x0112
 def _upright(image: Image) -> Image:
     from PIL import Image as module
 
+    image.load()  # Pillow turns TIFF pictures by itself when it loads them
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:  # unreadable EXIF is no reason to lose the picture
@@ -157,7 +162,6 @@ def _upright(image: Image) -> Image:
         7: transpose.TRANSVERSE,
         8: transpose.ROTATE_90,
     }
-    image.load()
     return image.transpose(steps[orientation]) if orientation in steps else image
 
 
@@ -167,7 +171,9 @@ def to_rgb(image: Image) -> Image:
         return image
     if image.mode.startswith("I") or image.mode == "F":
         image = _wide_grey(image)
-    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
+    if image.mode == "La":
+        image = image.convert("LA")
+    if image.mode in {"RGBA", "LA", "PA", "RGBa"} or "transparency" in image.info:
         from PIL import Image as module
 
         rgba = image.convert("RGBA")
@@ -181,25 +187,16 @@ def _wide_grey(image: Image) -> Image:
     import numpy as np
     from PIL import Image as module
 
-    values: Any = np.asarray(image, np.float64)
-    values = np.where(np.isfinite(values), values, 0.0)
-    top = values.max(initial=0.0)
+    values: Any = np.asarray(image)
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    top = values.max(initial=0)
     # 16-bit files say 65535 for white; a float or a file that stays under 256 says it in its own scale.
-    white = 65535.0 if top > 255 else (255.0 if top > 1 or image.mode != "F" else 1.0)
-    return module.fromarray((values.clip(0, white) * (255.0 / white)).round().astype(np.uint8))
-
-
-def describe_bytes(data: bytes) -> str:
-    """What a file that is no picture looks like, in a few words."""
-    head = data[:64].lstrip().lower()
-    if head.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
-        return "it looks like a web page or SVG"
-    if head.startswith(b"pk\x03\x04"):
-        return "it looks like a zip file"
-    if head.startswith(b"%pdf"):
-        return "it looks like a PDF"
-    if data[4:12] in {b"ftypheic", b"ftypheix", b"ftypmif1"}:
-        return "it looks like HEIC; save it as JPEG"
-    if head and all(32 <= byte < 127 or byte in b"\r\n\t" for byte in head):
-        return "it looks like text"
-    return f"it begins with bytes {data[:8].hex(' ')}"
+    white = 65535 if top > 255 else (255 if top > 1 or image.mode != "F" else 1)
+    if values.dtype.kind == "f":
+        values, white = values * np.float32(65535 / white), 65535
+    # Through a table: less memory than arithmetic on each pixel.
+    table = (np.arange(65536) * (255.0 / white)).clip(0, 255).round().astype(np.uint8)
+    if values.dtype.itemsize != 2:
+        values = values.clip(0, 65535).astype(np.uint16)
+    return module.fromarray(table[values])

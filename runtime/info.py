@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from runtime.contract import ModelContract, read_contract
-from runtime.errors import EdgeExportError
+from runtime.contract import read_contract
+from runtime.errors import EdgeExportError, one_line
 from runtime.file_kind import shown
 from runtime.interpreter import interpreter_name
 from runtime.metadata import read_metadata
@@ -40,21 +40,22 @@ def model_info(path: Path) -> dict[str, Any]:
         "custom_operators": [op.name for op in needed.custom],
         "interpreter": _interpreter(),
     }
-    try:
-        info |= _usage(read_contract(path))
-    except EdgeExportError as error:
-        info["problem"] = str(error)
-    metadata = read_metadata(file)
-    if metadata is not None:
-        info["metadata"] = {
-            key: value
-            for key in ("name", "description", "version", "author", "license", "min_parser_version")
-            if (value := getattr(metadata, key))
-        }
+    for part in (_metadata, _usage):
+        try:
+            info |= part(file)
+        except EdgeExportError as error:
+            info["problem"] = str(error)
     return info
 
 
-def _usage(contract: ModelContract) -> dict[str, Any]:
+def _metadata(file: ModelFile) -> dict[str, Any]:
+    metadata = read_metadata(file)
+    names = ("name", "description", "version", "author", "license", "min_parser_version")
+    return {"metadata": {key: value for key in names if (value := getattr(metadata, key))}} if metadata else {}
+
+
+def _usage(file: ModelFile) -> dict[str, Any]:
+    contract = read_contract(file.path)
     pixels = contract.preprocessing
     usage: dict[str, Any] = {
         "labels": list(contract.labels) if contract.labels_from != "none" else [],
@@ -123,7 +124,7 @@ def info_text(path: Path) -> str:
     rows.append(("needs", _needs_text(info)))
     rows.append(("interpreter", info["interpreter"] or "none is installed: pip install ai-edge-litert"))
     rows += [("warning", warning) for warning in info.get("warnings", ())]
-    return "\n".join(f"{name:<12}{' '.join(str(value).split())}" for name, value in rows)
+    return "\n".join(f"{name:<12}{one_line(value)}" for name, value in rows)
 
 
 def _tensor_text(tensor: dict[str, Any]) -> str:

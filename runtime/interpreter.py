@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import MissingPackageError, ModelError
+from runtime.errors import MissingPackageError, ModelError, one_line
+from runtime.file_kind import shown
 from runtime.quantization import Quantization
 
 #: Looked for in this order: distribution name, module that has ``Interpreter``.
@@ -86,7 +87,7 @@ class LoadedModel:
 
     def __init__(self, model: Path | bytes, threads: int | None = None) -> None:
         distribution, interpreter_class = _interpreter_class()
-        self._name = "the model" if isinstance(model, bytes) else str(model)
+        self._name = "the model" if isinstance(model, bytes) else shown(model)
         source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
         try:
             self._interpreter = interpreter_class(num_threads=threads or default_threads(), **source)
@@ -118,7 +119,7 @@ class LoadedModel:
             self._interpreter.set_tensor(self._input_index, tensor)
             self._interpreter.invoke()
         except Exception as error:
-            raise ModelError(f"{self._name}: the model fails when it runs: {_one_line(error)}") from error
+            raise ModelError(f"{self._name}: the model fails when it runs: {one_line(error)}") from error
         output: NDArray[Any] = self._interpreter.get_tensor(self._output_index)
         return output.reshape(-1)
 
@@ -157,12 +158,8 @@ def _quantization(details: dict[str, Any]) -> Quantization:
     return Quantization(np.dtype(details["dtype"]), float(scale), int(zero_point))
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
-
-
 def _explain(name: str, distribution: str, error: Exception) -> str:
-    text = _one_line(error)
+    text = one_line(error)
     if isinstance(error, SystemError) and distribution == "tflite-runtime":
         return f"tflite-runtime does not work with numpy {np.__version__}: pip install 'numpy<2'"
     if "Didn't find op for builtin opcode" in text:

@@ -17,9 +17,9 @@ from runtime.errors import ModelError
 from runtime.file_kind import shown
 from runtime.flatbuffer import Buffer, Table
 from runtime.model_file import ModelFile
+from runtime.spec import SPEC_FILE_NAME
 
 __all__ = [
-    "SPEC_FILE",
     "LabelFile",
     "LabelsFound",
     "ModelMetadata",
@@ -29,9 +29,6 @@ __all__ = [
     "read_labels",
     "read_metadata",
 ]
-
-SPEC_FILE = "spec.json"
-"""The associated file in which our own exports keep what the standard cannot say."""
 
 # Values of the schema's unions and enums.
 _CONTENT_IMAGE = 2
@@ -236,4 +233,4 @@ def find_spec(path: str | Path) -> bytes | None:
     Raises:
         ModelError: The archive is damaged or the file too large.
     """
-    return read_associated_file(path, SPEC_FILE)
+    return read_associated_file(path, SPEC_FILE_NAME)

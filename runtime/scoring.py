@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from runtime.classifier import Classifier
-from runtime.errors import EdgeExportError
+from runtime.errors import EdgeExportError, one_line
 from runtime.interpreter import default_threads, interpreter_name
 
 # Invocations that are timed at most, and before that, not timed.
@@ -59,7 +59,7 @@ def main() -> int:
     try:
         score_images(*(Path(argument) for argument in sys.argv[1:4]))
     except EdgeExportError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"error: {one_line(error)}\n")
         return error.exit_code
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
@@ -102,7 +103,7 @@ class LabelList:
         if not all(isinstance(n, str) and n for n in names):
             raise ModelError("every label must be a non-empty text")
         if len(set(names)) != len(names):
-            twice = sorted({n for n in names if names.count(n) > 1})
+            twice = sorted(name for name, count in Counter(names).items() if count > 1)
             raise ModelError(f"labels must be unique; these are not: {', '.join(map(repr, twice[:5]))}")
 
     def __len__(self) -> int:
@@ -166,7 +167,7 @@ class ModelSpec:
         """
         try:
             content = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"the model's {SPEC_FILE_NAME} is not JSON: {error}") from error
         if not isinstance(content, dict):
             raise ModelError(f"the model's {SPEC_FILE_NAME} is not a JSON object")

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from runtime.errors import DataError
+from runtime.file_kind import shown
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -27,4 +28,4 @@ def write_bytes(path: Path, data: bytes) -> None:
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot write {shown(path)}: {error.strerror or error}") from error

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from converters import bundle
 from converters.tensorflow import import_tensorflow
+from runtime.errors import EdgeExportError
 from runtime.images import decode_image, read_image_bytes
 from runtime.interpreter import processors
 from runtime.preprocess import resize
@@ -58,6 +59,15 @@ class BundleContent:
     pictures: StoredPictures
     metrics: dict[str, Any]
 
+    def stands_in(self, folder: Path) -> bool:
+        """Whether the folder holds this very model, whole."""
+        try:
+            old = bundle.ModelBundle.load(folder)
+            metrics = json.loads((folder / bundle.METRICS_FILE).read_bytes())
+            return old.spec == self.spec and metrics == self.metrics and old.is_sound()
+        except (EdgeExportError, OSError, ValueError):  # no bundle there yet, or one that is to be replaced
+            return False
+
 
 def choose_calibration(index: DatasetIndex, training: Sequence[int], count: int, seed: int) -> list[int]:
     """Positions of training pictures for quantisation, as many of each class as there are, up to ``count``."""
@@ -83,11 +93,16 @@ def stored_pictures(
         path = index.images[position].path
         return resize(decode_image(read_image_bytes(path), path), preprocessing)
 
-    shape = (0, preprocessing.height, preprocessing.width, 3)
+    def stack(positions: Sequence[int]) -> NDArray[Any]:
+        # Filled picture by picture: a thousand of them take 150 to 270 MB, and a list as well would double that.
+        dtype = np.float32 if preprocessing.resample == "tf-bilinear" else np.uint8
+        pictures = np.empty((len(positions), preprocessing.height, preprocessing.width, 3), dtype)
+        for number, picture in enumerate(pool.map(load, positions)):
+            pictures[number] = picture
+        return pictures
+
     with ThreadPoolExecutor(processors()) as pool:
-        stacks = [list(pool.map(load, positions)) for positions in (test, calibration)]
-    test_stack, calibration_stack = (np.stack(s) if s else np.zeros(shape, np.uint8) for s in stacks)
-    return StoredPictures(test_stack, calibration_stack)
+        return StoredPictures(stack(test), stack(calibration))
 
 
 def fill_bundle(content: BundleContent, folder: Path) -> None:
@@ -132,7 +147,9 @@ def _test_split(content: BundleContent) -> dict[str, Any]:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    # File names that are not UTF-8 come as lone surrogates, whose backslash form is JSON too.
+    text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+    path.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def _one_line(label: str) -> str:

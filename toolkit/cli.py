@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from runtime.command import run_command
+from runtime.errors import MissingPackageError
 from toolkit.commands import architectures, convert, sample_data, train
 
 _DESCRIPTION = "From a folder of pictures to a model that classifies on a Raspberry Pi or a phone."
@@ -39,7 +41,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    return run_command(build_parser(), argv)
+    try:
+        return run_command(build_parser(), argv)
+    except ModuleNotFoundError as error:  # `pip install .` alone brings the runtime, not all that the toolkit needs
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "toolkit", "converters", "runtime"):
+            raise
+        sys.stderr.write(f"toolkit: error: this needs {package}: pip install 'edge-export-toolkit[train]'\n")
+        return MissingPackageError.exit_code
 
 
 if __name__ == "__main__":

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runtime.errors import DataError, ImageError, UsageError
+from runtime.file_kind import shown
 from runtime.images import IMAGE_SUFFIXES, find_files, natural_key, open_image, read_image_bytes
 from toolkit.progress import progress_bar
 
@@ -85,23 +87,23 @@ def index_folder(root: Path) -> DatasetIndex:
 
     Raises:
         UsageError: no such folder.
-        DataError: no class folders, only one, or a class without a single picture.
+        DataError: no class folders, only one, or not a single picture in them.
     """
-    labels, loose = _class_folders(root)
-    skipped = [SkippedFile(path, "lies beside the class folders, not in one") for path in loose]
+    labels, skipped = _class_folders(root)
     files: list[tuple[Path, int]] = []
     for class_id, label in enumerate(labels):
         for path in _list_files(root / label):
-            if path.suffix.lower() in IMAGE_SUFFIXES:
+            if path.is_dir():
+                skipped.append(SkippedFile(path, "a link to a folder; not followed"))
+            elif path.suffix.lower() in IMAGE_SUFFIXES:
                 files.append((path, class_id))
             else:
-                skipped.append(SkippedFile(path, f"not a picture by its name ({path.suffix or 'no ending'})"))
+                skipped.append(SkippedFile(path, f"not a picture by its name ({shown(path.suffix) or 'no ending'})"))
     if not files:
-        raise DataError(f"{root} has class folders but no pictures in them")
+        raise DataError(f"{shown(root)} has class folders but no pictures in them")
     records: list[ImageRecord] = []
-    workers = min(8, 2 * (os.cpu_count() or 1))
-    with ThreadPoolExecutor(workers) as pool, progress_bar("Reading pictures", len(files)) as bar:
-        for (path, class_id), digest in zip(files, pool.map(_check, (path for path, _ in files)), strict=True):
+    with progress_bar("Reading pictures", len(files)) as bar:
+        for (path, class_id), digest in zip(files, _check_all([path for path, _ in files]), strict=True):
             bar.update()
             if isinstance(digest, ImageError):
                 skipped.append(SkippedFile(path, str(digest).removeprefix(f"{path}: ")))
@@ -133,30 +135,51 @@ def check_counts(index: DatasetIndex, needed: int, why: str) -> None:
         )
 
 
-def _class_folders(root: Path) -> tuple[tuple[str, ...], list[Path]]:
-    """Labels in natural order, and files that lie beside them."""
-    if not root.exists():
-        raise UsageError(f"no such folder: {root}")
-    if not root.is_dir():
-        raise UsageError(f"{root} is a file; train on a folder that has one folder of pictures for each class")
+def _class_folders(root: Path) -> tuple[tuple[str, ...], list[SkippedFile]]:
+    """Labels in natural order, and what lies beside them."""
     try:
-        entries = sorted(root.iterdir(), key=lambda p: natural_key(p.name))
+        if not root.exists():
+            raise UsageError(f"no such folder: {shown(root)}")
+        if not root.is_dir():
+            raise UsageError(
+                f"{shown(root)} is a file; train on a folder that has one folder of pictures for each class"
+            )
+        # The name itself decides between names that are equal in natural order (a1, a01, A1).
+        entries = sorted(root.iterdir(), key=lambda p: (natural_key(p.name), p.name))
         folders = [p for p in entries if p.is_dir() and not p.name.startswith(".")]
     except OSError as error:
-        raise UsageError(f"cannot read the folder {root}: {error.strerror}") from error
+        raise UsageError(f"cannot read the folder {shown(root)}: {error.strerror}") from error
     loose = [p for p in entries if not p.is_dir() and not _is_system_file(p)]
+    skipped = [SkippedFile(path, "lies beside the class folders, not in one") for path in loose]
+    skipped += [SkippedFile(p, "a link to a folder above it; not followed") for p in folders if _leads_above(p)]
+    folders = [p for p in folders if not _leads_above(p)]
     if not folders:
         pictures = sum(p.suffix.lower() in IMAGE_SUFFIXES for p in loose)
         raise DataError(
-            f"{root} has {pictures} pictures but no class folders: put each class into a folder of its own, "
-            f"for example {root / 'cat'} and {root / 'dog'}"
+            f"{shown(root)} has {pictures} pictures but no class folders: put each class into a folder of its own, "
+            f"for example {shown(root / 'cat')} and {shown(root / 'dog')}"
         )
     if len(folders) == 1:
         raise DataError(
-            f"{root} has one class folder, {folders[0].name!r}; a classifier needs two or more (for a single thing, "
-            "add a folder of pictures without it)"
+            f"{shown(root)} has one class folder, {folders[0].name!r}; a classifier needs two or more (for a single "
+            "thing, add a folder of pictures without it)"
         )
-    return tuple(folder.name for folder in folders), loose
+    for folder in folders:
+        _require_text(folder)
+    return tuple(folder.name for folder in folders), skipped
+
+
+def _leads_above(folder: Path) -> bool:
+    """Whether a class folder is a link to a folder that holds it."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
+
+
+def _require_text(folder: Path) -> None:
+    """A label is written into files; bytes that are no text in any language cannot be."""
+    try:
+        folder.name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"the name of the class folder {shown(folder)} is not UTF-8; rename the folder") from error
 
 
 def _is_system_file(path: Path) -> bool:
@@ -167,12 +190,26 @@ def _list_files(folder: Path) -> list[Path]:
     try:
         return [path for path in find_files(folder) if not _is_system_file(path)]
     except OSError as error:
-        raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
+        where = error.filename or folder
+        raise DataError(f"cannot read the folder {shown(where)}: {error.strerror}") from error
+
+
+def _check_all(paths: list[Path]) -> Iterator[str | ImageError]:
+    """``_check`` for each path, in order, by several threads."""
+    with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
+        futures = [pool.submit(_check, path) for path in paths]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C need not wait for the rest
 
 
 def _check(path: Path) -> str | ImageError:
     """Digest of a file whose header is a picture's, or what is wrong with it."""
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for its other end
+            return ImageError(f"{path}: not a regular file")
         data = read_image_bytes(path)
         open_image(data, path)
     except ImageError as error:
@@ -194,5 +231,5 @@ def _drop_duplicates(
             dropped += [SkippedFile(r.path, f"the same picture stands in {names}") for r in copies]
         else:
             kept.append(copies[0])
-            dropped += [SkippedFile(r.path, f"a copy of {copies[0].path.name}") for r in copies[1:]]
+            dropped += [SkippedFile(r.path, f"a copy of {shown(copies[0].path.name)}") for r in copies[1:]]
     return kept, dropped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import DataError
+from runtime.file_kind import shown
 
 # 400 keys a query stay under the 999 variables of the oldest SQLite in use.
 _KEYS_PER_QUERY = 400
@@ -26,7 +28,8 @@ class FeatureCache:
     SQLite writes each batch in one transaction.
 
     Args:
-        path: of the file; made with its folders when missing. A file that SQLite cannot read is moved aside.
+        path: of the file; made with its folders when missing. A damaged one is moved aside (``.damaged``), and
+            the cache begins anew.
 
     Raises:
         DataError: the file cannot be made or opened.
@@ -46,11 +49,18 @@ class FeatureCache:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):  # locked, read-only, no space: the file is sound
                 raise
+            return self._begin_anew()
+
+    def _begin_anew(self) -> sqlite3.Connection:
+        with suppress(FileNotFoundError):  # another run was quicker
             self.path.replace(self.path.with_suffix(".damaged"))
-            return _connect(self.path)
+        return _connect(self.path)
 
     def _failure(self, error: Exception) -> DataError:
-        return DataError(f"cannot use the feature cache {self.path}: {error}; name another folder with --cache-dir")
+        reason = error.strerror if isinstance(error, OSError) else error
+        return DataError(
+            f"cannot use the feature cache {shown(self.path)}: {reason}; name another folder with --cache-dir"
+        )
 
     def __enter__(self) -> FeatureCache:
         return self
@@ -63,16 +73,26 @@ class FeatureCache:
     def get(self, space: str, contents: Iterable[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors that are there, by content digest, float32 (features,)."""
         wanted = list(contents)
-        found: dict[str, NDArray[np.float32]] = {}
         try:
-            for start in range(0, len(wanted), _KEYS_PER_QUERY):
-                keys = [bytes.fromhex(content) for content in wanted[start : start + _KEYS_PER_QUERY]]
-                marks = ",".join("?" * len(keys))
-                query = f"SELECT content, vector FROM features WHERE space = ? AND content IN ({marks})"  # noqa: S608
-                for content, vector in self._database.execute(query, [bytes.fromhex(space), *keys]):
-                    found[content.hex()] = np.frombuffer(vector, "<f4")
-        except sqlite3.Error as error:
+            return self._select(space, wanted)
+        except sqlite3.OperationalError as error:
             raise self._failure(error) from error
+        except sqlite3.Error:  # damage further inside than opening the file looks
+            self._database.close()
+            try:
+                self._database = self._begin_anew()
+            except (OSError, sqlite3.Error) as error:
+                raise self._failure(error) from error
+            return {}
+
+    def _select(self, space: str, wanted: list[str]) -> dict[str, NDArray[np.float32]]:
+        found: dict[str, NDArray[np.float32]] = {}
+        for start in range(0, len(wanted), _KEYS_PER_QUERY):
+            keys = [bytes.fromhex(content) for content in wanted[start : start + _KEYS_PER_QUERY]]
+            marks = ",".join("?" * len(keys))
+            query = f"SELECT content, vector FROM features WHERE space = ? AND content IN ({marks})"  # noqa: S608
+            for content, vector in self._database.execute(query, [bytes.fromhex(space), *keys]):
+                found[content.hex()] = np.frombuffer(vector, "<f4")
         return found
 
     def put(self, space: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:

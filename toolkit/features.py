@@ -125,11 +125,13 @@ def compute(
     def work(path: Path) -> NDArray[np.float32] | ImageError:
         if not hasattr(local, "model"):
             local.model = models.pop()  # atomic; there is one for each thread
+            local.tensor = np.empty(local.model.input_shape, np.float32)
         try:
             image = decode_image(read_image_bytes(path), path)
         except ImageError as error:
             return error
-        features: NDArray[np.float32] = local.model.run(normalize(resize(image, preprocessing), preprocessing)[None])
+        normalize(resize(image, preprocessing), preprocessing, out=local.tensor[0])
+        features: NDArray[np.float32] = local.model.run(local.tensor)
         return features
 
     with ThreadPoolExecutor(workers) as pool:

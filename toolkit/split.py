@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -88,7 +88,8 @@ def _fill_shares(
     for share in shares:
         if any(share_of[p] == share for p in positions):
             continue
-        spare = [p for p in positions if sum(share_of[q] == share_of[p] for q in positions) > 1]
+        sizes = Counter(share_of[p] for p in positions)
+        spare = [p for p in positions if sizes[share_of[p]] > 1]
         if spare:
             nearest = min(spare, key=lambda p: (abs(_place(images[p]) - edges[share]), images[p].digest))
             share_of[nearest] = share

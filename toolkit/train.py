@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from converters.accuracy import Accuracy
-from converters.bundle import ModelBundle, check_output_folder, write_bundle
-from runtime.errors import EdgeExportError, MissingPackageError
+from converters.bundle import prepare_output_folder, write_bundle
+from runtime.errors import MissingPackageError, UsageError
 from runtime.spec import LabelList, ModelSpec, Preprocessing
 from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE, Architecture, find_architecture
 from toolkit.backbones.registry import Backbone, WeightChoice, load_backbone
@@ -35,6 +34,10 @@ from toolkit.split import Share, SplitOptions, split_images
 
 #: Test pictures stored in a bundle for checking exports; 1,000 give an interval of +-2 points.
 MAX_TEST_PICTURES = 1000
+# Of a model's name, bytes: file systems allow 255 for a file name, and exports append to it.
+_MAX_NAME_BYTES = 100
+# What training imports, and `pip install .` does not bring, or not everywhere.
+_PACKAGES = ("tensorflow", "keras", "h5py", "tqdm", "flatbuffers")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,15 @@ class TrainOptions:
     calibration_images: int = 200
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.calibration_images < 1:
+            raise UsageError(f"the number of calibration images must be 1 or more, not {self.calibration_images}")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"the seed must be 0 or more and less than 2**32, not {self.seed}")
+        if self.name is not None and (not self.name or self.name != _file_name(self.name)):
+            suggestion = _file_name(self.name) or "model"
+            raise UsageError(f"the name {self.name!r} cannot be part of a file name; {suggestion!r} could")
+
 
 @dataclass(frozen=True)
 class TrainResult:
@@ -91,6 +103,19 @@ class TrainResult:
     written: bool
 
 
+@dataclass(frozen=True)
+class _Trained:
+    """A head and all that it came from; ``test_scores`` are its answers, (test pictures, classes)."""
+
+    index: DatasetIndex
+    backbone: Backbone
+    preprocessing: Preprocessing
+    split: dict[Share, list[int]]
+    head: Head
+    accuracy: dict[Share, Accuracy]
+    test_scores: Floats
+
+
 def _ignore(_message: str) -> None:
     pass
 
@@ -110,9 +135,9 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
         EdgeExportError: any of its kinds; nothing is lost, and features computed so far stay in the cache.
     """
     options = options or TrainOptions()
-    _require_tensorflow()
-    check_output_folder(options.output_dir)
     architecture = find_architecture(options.architecture)
+    _require_packages()
+    prepare_output_folder(options.output_dir)
     preprocessing = preprocessing_of(architecture)
     cache_dir = options.cache_dir or default_cache_dir()
     shares = options.split.shares()
@@ -130,15 +155,19 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     notify(f"{architecture.name}, weights {backbone.origin}")
     table = extract_features(backbone, preprocessing, index.images, cache_dir)
     index = index.without(table.failures)
+    if table.failures:
+        notify(f"{len(table.failures)} pictures turned out to be damaged and are skipped")
     notify(f"{table.from_cache} of {len(index.images)} features from the cache, {_speed(table)}")
     check_counts(index, len(shares), why)
     split = split_images(index.images, options.split)
     data = {share: _arrays(table, index, positions) for share, positions in split.items()}
     head = _train_head(data, index, options)
     accuracy = {share: Accuracy.of(head.scores(x), y) for share, (x, y) in data.items()}
-    keep = stored_pictures(index, split["test"][:MAX_TEST_PICTURES], _calibration(index, split, options), preprocessing)
-    content = _content(index, backbone, preprocessing, head, split, data, accuracy, keep, options)
-    written = _write(content, options.output_dir)
+    trained = _Trained(index, backbone, preprocessing, split, head, accuracy, head.scores(data["test"][0]))
+    content = _content(trained, options)
+    written = not content.stands_in(options.output_dir)
+    if written:
+        write_bundle(options.output_dir, lambda target: fill_bundle(content, target))
     return TrainResult(
         options.output_dir,
         content.spec,
@@ -158,8 +187,8 @@ def preprocessing_of(architecture: Architecture) -> Preprocessing:
     return Preprocessing(height=size, width=size, mean=mean, std=std)
 
 
-def _require_tensorflow() -> None:
-    for package in ("tensorflow", "keras"):
+def _require_packages() -> None:
+    for package in _PACKAGES:
         if importlib.util.find_spec(package) is None:
             raise MissingPackageError(
                 f"training needs {package}, which is not installed: pip install 'edge-export-toolkit[train]'"
@@ -189,23 +218,12 @@ def _train_head(data: dict[Share, tuple[Floats, Ints]], index: DatasetIndex, opt
         return train_head(data["training"], validation, len(index.labels), options.head, bar.update)
 
 
-def _calibration(index: DatasetIndex, split: dict[Share, list[int]], options: TrainOptions) -> list[int]:
-    return choose_calibration(index, split["training"], options.calibration_images, options.seed)
-
-
-def _content(
-    index: DatasetIndex,
-    backbone: Backbone,
-    preprocessing: Preprocessing,
-    head: Head,
-    split: dict[Share, list[int]],
-    data: dict[Share, tuple[Floats, Ints]],
-    accuracy: dict[Share, Accuracy],
-    keep: StoredPictures,
-    options: TrainOptions,
-) -> BundleContent:
+def _content(trained: _Trained, options: TrainOptions) -> BundleContent:
     from importlib.metadata import version
 
+    index, backbone, head = trained.index, trained.backbone, trained.head
+    calibration = choose_calibration(index, trained.split["training"], options.calibration_images, options.seed)
+    keep = stored_pictures(index, trained.split["test"][:MAX_TEST_PICTURES], calibration, trained.preprocessing)
     provenance: dict[str, Any] = {
         "dataset": index.digest(),
         "weights": backbone.digest,
@@ -215,16 +233,16 @@ def _content(
         "seed": options.seed,
     }
     spec = ModelSpec(
-        name=options.name or _model_name(index.root),
+        name=options.name or _file_name(index.root.resolve().name) or "model",
         backbone=backbone.architecture.name,
         task="single-label",
-        preprocessing=preprocessing,
+        preprocessing=trained.preprocessing,
         labels=LabelList(index.labels),
         provenance=provenance,
     )
     metrics = {
         "schema_version": 1,
-        "accuracy": {share: accuracy[share].to_json() for share in accuracy},
+        "accuracy": {share: accuracy.to_json() for share, accuracy in trained.accuracy.items()},
         "images_per_class": dict(zip(index.labels, index.counts(), strict=True)),
         "skipped": [{"path": str(s.path), "reason": s.reason} for s in index.skipped],
         "penalty": head.penalty,
@@ -233,14 +251,15 @@ def _content(
             "testing_percentage": options.split.testing_percentage,
         },
     }
-    test = [index.images[p] for p in split["test"]]
-    return BundleContent(spec, backbone, head, index, test, head.scores(data["test"][0]), keep, metrics)
+    test = [index.images[p] for p in trained.split["test"]]
+    return BundleContent(spec, backbone, head, index, test, trained.test_scores, keep, metrics)
 
 
-def _model_name(root: Path) -> str:
-    """The folder's name without what file systems and shells trip over."""
-    name = re.sub(r"[\s/\\:*?\"<>|\x00-\x1f]+", "_", root.resolve().name).strip("._")
-    return name[:80] or "model"
+def _file_name(name: str) -> str:
+    """A name without what file systems, shells and text files trip over; may be empty."""
+    printable = "".join(c if c.isprintable() else "_" for c in name)
+    safe = re.sub(r"[\s/\\:*?\"<>|]+", "_", printable).strip("._").lstrip("-")
+    return safe.encode()[:_MAX_NAME_BYTES].decode(errors="ignore")
 
 
 def _model_digest(backbone: Backbone, head: Head, keep: StoredPictures) -> str:
@@ -249,16 +268,3 @@ def _model_digest(backbone: Backbone, head: Head, keep: StoredPictures) -> str:
     for array in (head.kernel, head.bias, keep.calibration, keep.test):
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _write(content: BundleContent, folder: Path) -> bool:
-    """Write the bundle unless the folder holds this very model already; returns whether it was written."""
-    try:
-        old = ModelBundle.load(folder)
-        same = old.spec == content.spec and json.loads((folder / "metrics.json").read_bytes()) == content.metrics
-        if same:
-            return False
-    except (EdgeExportError, OSError, ValueError):
-        pass  # no bundle there yet, or one that is to be replaced
-    write_bundle(folder, lambda target: fill_bundle(content, target))
-    return True

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import MissingPackageError, SourceError
+from runtime.file_kind import shown
 
 # A stream that stays silent for this long is taken for dead.
 _TIMEOUT_MS = 10_000
+_NUMBER = re.compile(r"[0-9]{1,4}")
 
 
 def camera_frames(camera: str) -> Iterator[NDArray[np.uint8]]:
@@ -31,7 +34,7 @@ def camera_frames(camera: str) -> Iterator[NDArray[np.uint8]]:
     """
     cv2 = _import_opencv()
     # A device by number takes no timeouts; FFmpeg, which opens files and streams, does.
-    if re.fullmatch(r"\d+", camera):
+    if _NUMBER.fullmatch(camera):
         capture = cv2.VideoCapture(int(camera))
     else:
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS]
@@ -46,7 +49,7 @@ def camera_frames(camera: str) -> Iterator[NDArray[np.uint8]]:
             good, frame = capture.read()
             if not good:
                 if not count:
-                    raise SourceError(f"--camera {camera}: opened, but gives no frames")
+                    raise SourceError(f"--camera {shown(camera)}: opened, but gives no frames")
                 return
             count += 1
             yield _to_rgb(cv2, frame)
@@ -56,6 +59,7 @@ def camera_frames(camera: str) -> Iterator[NDArray[np.uint8]]:
 
 def _import_opencv() -> Any:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET of libavutil/log.h
     try:
         import cv2
     except ModuleNotFoundError as error:
@@ -77,11 +81,13 @@ def _to_rgb(cv2: Any, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _cannot_open(camera: str) -> str:
-    if re.fullmatch(r"\d+", camera):
+    if _NUMBER.fullmatch(camera):
         return (
             f"no camera {camera}: nothing can be opened as /dev/video{camera} (is it plugged in, is another program "
             "using it, are you in the group 'video'?)"
             if os.name == "posix"
             else f"no camera {camera} (is it plugged in, is another program using it?)"
         )
-    return f"--camera {camera}: no such video file, or a stream that cannot be opened"
+    if Path(camera).is_file():
+        return f"--camera {shown(camera)}: not a video that OpenCV can read"
+    return f"--camera {shown(camera)}: no such video file, or a stream that cannot be opened"

@@ -1,22 +1,48 @@
-"""The environments that a device has, as fixtures."""
+"""The demo's run, whose files other tests use too."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.environments import LOCK_FILE, make_environment, python_for_tflite_runtime
+from tests.conftest import ROOT
+from tests.end_to_end.commands import run
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What ``samples/demo.py PHOTOS`` made in a folder, and what it said."""
+
+    folder: Path
+    photos: Path
+    done: subprocess.CompletedProcess[str]
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "demo" / f"model-{self.photos.name}"
+
+    def file(self, kind: str) -> Path:
+        """The exported file of a kind."""
+        return self.bundle / "export" / f"{self.photos.name}_{kind}.tflite"
+
+    def again(self) -> subprocess.CompletedProcess[str]:
+        """Run it once more."""
+        return run(sys.executable, ROOT / "samples" / "demo.py", self.photos, cwd=self.folder)
 
 
 @pytest.fixture(scope="session")
-def device_python() -> Path:
-    """Python of an environment with what ``pip install .`` gives: no TensorFlow, no OpenCV."""
-    return make_environment("device", dependencies=None, constraints=LOCK_FILE)
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    if shutil.which("toolkit", path=str(Path(sys.executable).parent)) is None:
+        pytest.skip("the project is not installed in this environment: pip install -e .")
+    from toolkit.sample_data import draw_shapes
 
-
-@pytest.fixture(scope="session")
-def floor_python() -> Path:
-    """Python of an environment with the oldest interpreter we support in place of LiteRT."""
-    requirements = ["tflite-runtime==2.14.0", "numpy<2", "pillow"]
-    return make_environment("floor", dependencies=requirements, python=python_for_tflite_runtime())
+    folder = tmp_path_factory.mktemp("demo")
+    photos = tmp_path_factory.mktemp("photos") / "my-photos"
+    draw_shapes(photos, count=30, seed=0)
+    done = run(sys.executable, ROOT / "samples" / "demo.py", photos, cwd=folder)
+    return Demo(folder, photos, done)

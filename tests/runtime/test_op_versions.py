@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -104,11 +103,8 @@ def test_litert_accepts_what_the_table_names() -> None:
     assert set(table()) - accepted(sys.executable) <= {("STABLEHLO_CBRT", 1)}
 
 
-def test_the_table_is_whole_for_tflite_runtime_2_14() -> None:
-    python = os.environ.get("TFLITE_RUNTIME_PYTHON")
-    if not python:
-        pytest.skip("TFLITE_RUNTIME_PYTHON does not name a Python with tflite-runtime 2.14")
-    assert accepted(python) == {pair for pair, release in table().items() if release <= (2, 14, 0)}
+def test_the_table_is_whole_for_tflite_runtime_2_14(floor_python: Path) -> None:
+    assert accepted(str(floor_python)) == {pair for pair, release in table().items() if release <= (2, 14, 0)}
 
 
 def test_required_runtime_of_real_models(thirdparty: Path) -> None:

@@ -10,6 +10,7 @@ https://github.com/pytorch/pytorch/blob/main/torch/serialization.py
 from __future__ import annotations
 
 import io
+import math
 import pickle  # noqa: S403 - only through the restricted _Reader below
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import ModelError
+from runtime.file_kind import shown
 
 # torch/serialization.py: MAGIC_NUMBER and PROTOCOL_VERSION.
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
-_STORAGE_DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
+_STORAGE_DTYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,11 @@ class _TensorView:
 
     def array(self, flat: NDArray[Any]) -> NDArray[Any]:
         last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
-        if min(self.shape, default=1) < 1 or min(self.strides, default=0) < 0 or not 0 <= last < len(flat):
+        inside = self.offset >= 0 and min(self.shape, default=1) >= 1 and min(self.strides, default=0) >= 0
+        if not inside or last >= len(flat):
             raise ValueError("a tensor reaches outside its storage")
+        if math.prod(self.shape) > len(flat):  # a stride of 0 can make terabytes of one number
+            raise ValueError("a tensor has more elements than its storage")
         item = flat.dtype.itemsize
         view = np.lib.stride_tricks.as_strided(
             flat[self.offset :], self.shape, [s * item for s in self.strides], writeable=False
@@ -56,27 +61,35 @@ class _TensorView:
         return np.ascontiguousarray(view)
 
 
-def _rebuild_tensor(storage: _Storage, offset: int, shape: Any, strides: Any, *_unused: Any) -> _TensorView:
-    return _TensorView(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
+class _RebuildTensor:
+    """Stands for torch's function; has no attributes, for a pickle may set any it finds."""
+
+    __slots__ = ()
+
+    def __call__(self, storage: _Storage, offset: int, shape: Any, strides: Any, *_unused: Any) -> _TensorView:
+        return _TensorView(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
 
 
-class _Reader(pickle.Unpickler):
-    """An unpickler that knows the names a state_dict needs and refuses every other."""
+class _Reader(pickle._Unpickler):
+    """An unpickler that knows the names a state_dict needs and refuses every other.
+
+    It is the one written in Python: the C one sizes its memo by a number in the file, up to 64 GB.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) in {("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_tensor")}:
-            return _rebuild_tensor
+            return _RebuildTensor()
         if module == "torch" and name in _STORAGE_DTYPES:
-            return _STORAGE_DTYPES[name]
+            return name
         raise pickle.UnpicklingError(f"it names {module}.{name}, which no weight file needs")
 
     def persistent_load(self, pid: Any) -> _Storage:
-        kind, dtype, key, _location, size, *_view = pid
-        if kind != "storage" or not isinstance(dtype, np.dtype):
-            raise pickle.UnpicklingError(f"unknown kind of stored object: {kind!r}")
-        return _Storage(str(key), dtype, int(size))
+        kind, name, key, _location, size, *_view = pid
+        if kind != "storage" or name not in _STORAGE_DTYPES:
+            raise pickle.UnpicklingError("it holds an unknown kind of storage")
+        return _Storage(str(key), np.dtype(_STORAGE_DTYPES[name]), int(size))
 
 
 def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
@@ -95,11 +108,11 @@ def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
     try:
         stream = io.BytesIO(path.read_bytes())
     except OSError as error:
-        raise ModelError(f"cannot read the weight file {path}: {error.strerror}") from error
+        raise ModelError(f"cannot read the weight file {shown(path)}: {error.strerror}") from error
     try:
         return _read(stream)
     except Exception as error:  # whatever a hostile pickle does to the reader, the user gets one line
-        raise ModelError(f"{path} is not a PyTorch weight file that can be read safely: {error}") from error
+        raise ModelError(f"{shown(path)} is not a PyTorch weight file that can be read safely: {error}") from error
 
 
 def _refuse(what: str) -> NoReturn:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import ModelError
+from runtime.file_kind import shown
 from toolkit.backbones.layers import ConvLayer
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -47,7 +48,7 @@ def read_weights(path: Path, layers: tuple[ConvLayer, ...]) -> Arrays:
             array = found.get(name)
             if array is None or array.shape != shape:
                 got = "it is missing" if array is None else f"it has shape {array.shape}"
-                raise ModelError(f"{path} does not fit the architecture: {name} must have shape {shape}, {got}")
+                raise ModelError(f"{shown(path)} does not fit the architecture: {name} must have shape {shape}, {got}")
             weights[name] = np.ascontiguousarray(array, np.float32)
         channels = layer.filters
     return weights
@@ -88,7 +89,7 @@ def _read_npz(path: Path) -> Arrays:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except Exception as error:  # zipfile, OSError, ValueError: all mean that the file is not ours
-        raise ModelError(f"cannot read the weights in {path}: {error}") from error
+        raise ModelError(f"cannot read the weights in {shown(path)}: {error}") from error
 
 
 def _read_keras_h5(path: Path) -> Arrays:
@@ -105,7 +106,7 @@ def _read_keras_h5(path: Path) -> Arrays:
                     found[f"{_text(layer)}/{part}"] = np.asarray(group[_text(weight)])
             return found
     except Exception as error:  # h5py raises OSError, KeyError, RuntimeError, ... for damaged files
-        raise ModelError(f"{path} is not a Keras weight file (.h5 with layer_names): {error}") from error
+        raise ModelError(f"{shown(path)} is not a Keras weight file (.h5 with layer_names): {error}") from error
 
 
 def _text(name: Any) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from runtime.errors import DataError, MissingPackageError, UsageError
+from runtime.file_kind import shown
 from toolkit.backbones.catalog import Architecture
 from toolkit.download import fetch
 
@@ -31,7 +32,7 @@ class WeightSource:
 
     def __str__(self) -> str:
         texts = {
-            "model-dir": f"from {self.path}",
+            "model-dir": f"from {shown(self.path or '')}",
             "bundled": "shipped with the toolkit",
             "package": "installed package",
             "cache": "in the cache",
@@ -60,7 +61,7 @@ def locate_weights(architecture: Architecture, model_dir: Path | None, cache_dir
     file_name = architecture.weights.file_name
     if model_dir is not None:
         if not model_dir.is_dir():
-            raise UsageError(f"--model-dir {model_dir}: no such folder")
+            raise UsageError(f"--model-dir {shown(model_dir)}: no such folder")
         for name in (file_name, file_name.replace("_no_top", "").replace("_notop", "")):
             if (model_dir / name).is_file():
                 return WeightSource("model-dir", model_dir / name)
@@ -96,9 +97,8 @@ def obtain_weights(architecture: Architecture, model_dir: Path | None, cache_dir
             fetch(weights.url, source.path, checksum=weights.checksum, description=weights.file_name)
         except DataError as error:
             raise DataError(
-                f"the weights of {architecture.name} are not here and cannot be downloaded: {error}; put the file "
-                f"{weights.file_name} from {weights.url} into a folder and name it with --model-dir, or into "
-                f"{source.path.parent}"
+                f"the weights of {architecture.name} ({weights.file_name}) are not here: {error}, or into a folder "
+                "that you name with --model-dir"
             ) from error
     return source
 

@@ -96,17 +96,8 @@ def run(args: argparse.Namespace) -> int:
     """Train as ``args`` asks and say what came out; returns the exit code."""
     if args.image_dir is None:
         raise UsageError("name the folder of pictures: toolkit train photos/ (sample-data makes one to try)")
-    if args.calibration_images < 1:
-        raise UsageError(f"--calibration-images must be 1 or more, not {args.calibration_images}")
-    if args.seed < 0:
-        raise UsageError(f"--seed must be 0 or more, not {args.seed}")
-    from toolkit.backbones.catalog import find_architecture
-    from toolkit.split import SplitOptions
-
-    split = SplitOptions(args.validation_percentage, args.testing_percentage)
-    find_architecture(args.architecture)  # a misspelt name is told before anything heavy is loaded
-
     from toolkit.head import HeadOptions
+    from toolkit.split import SplitOptions
     from toolkit.train import TrainOptions, train
 
     options = TrainOptions(
@@ -116,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         weights=args.weights,
         model_dir=args.model_dir,
         cache_dir=args.cache_dir,
-        split=split,
+        split=SplitOptions(args.validation_percentage, args.testing_percentage),
         head=HeadOptions(seed=args.seed),
         calibration_images=args.calibration_images,
         seed=args.seed,

@@ -1,0 +1,142 @@
+"""export.json: what a conversion gave, from what, and whether it still holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from converters.bundle import (
+    CALIBRATION_FILE,
+    MODEL_FILE,
+    TEST_IMAGES_FILE,
+    TEST_SPLIT_FILE,
+    ModelBundle,
+    TestPictures,
+)
+from converters.options import ConvertOptions
+from converters.verify import ExportResult, Reference
+from runtime.errors import ModelError
+from runtime.spec import SPEC_FILE_NAME
+
+REPORT_FILE = "export.json"
+_REPORT_VERSION = 1
+# Change it when the same bundle and options would give other files.
+_RECIPE = 1
+_SOURCES = (MODEL_FILE, SPEC_FILE_NAME, CALIBRATION_FILE, TEST_IMAGES_FILE, TEST_SPLIT_FILE)
+_PACKAGES = ("edge-export-toolkit", "tensorflow", "tensorflow-cpu", "ai-edge-litert", "tflite-runtime")
+
+
+def export_key(bundle: ModelBundle) -> dict[str, Any]:
+    """What the files and their check depend on beside the options.
+
+    Raises:
+        ModelError: a file of the bundle cannot be read.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    try:
+        files = {name: _sha256(bundle.folder / name) for name in _SOURCES}
+    except OSError as error:
+        raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
+    return {"recipe": _RECIPE, "files": files, "versions": versions}
+
+
+def make_report(
+    bundle: ModelBundle,
+    key: dict[str, Any],
+    options: ConvertOptions,
+    reference: Reference,
+    pictures: TestPictures,
+    results: list[ExportResult],
+) -> dict[str, Any]:
+    """The content of export.json."""
+    names = ["trained", *(result.kind for result in results)]
+    arrays = [reference.scores, *(result.scores for result in results)]
+    return {
+        "schema_version": _REPORT_VERSION,
+        "name": bundle.spec.name,
+        "backbone": bundle.spec.backbone,
+        "made_from": key,
+        "max_accuracy_drop": options.max_accuracy_drop,
+        "trained": {"accuracy": reference.accuracy.to_json()},
+        "files": [result.to_json() | {"accepted": is_accepted(result.accuracy_drop, options)} for result in results],
+        "test_scores": [
+            {"sha256": digest}
+            | {name: [round(float(s), 6) for s in array[row]] for name, array in zip(names, arrays, strict=True)}
+            for row, digest in enumerate(pictures.digests)
+        ],
+    }
+
+
+def is_accepted(drop: float | None, options: ConvertOptions) -> bool:
+    """Whether a loss in points may be; None means that there was nothing to measure it with."""
+    return drop is None or drop <= options.max_accuracy_drop + 1e-9  # 2.0 as a difference of shares may be a hair more
+
+
+def hand_over(results: list[ExportResult], report: dict[str, Any], target: Path) -> None:
+    """Move accepted files into place, one atomic step each, the report last; drop stale ones.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    accepted = {entry["file"] for entry in report["files"] if entry["accepted"]}
+    # Written before anything is taken away: a full disk is found out here.
+    temporary = target / f".{REPORT_FILE}"
+    try:
+        temporary.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        for stale in _files_of(target) - accepted:
+            (target / stale).unlink(missing_ok=True)
+        (target / REPORT_FILE).unlink(missing_ok=True)
+        for result in results:
+            if result.path.name in accepted:
+                result.path.replace(target / result.path.name)
+        temporary.replace(target / REPORT_FILE)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> dict[str, Any] | None:
+    """The report of an earlier conversion that gave all that is asked for now, with its files unchanged."""
+    report = _read_report(target)
+    if report is None or report["made_from"] != key:
+        return None
+    entries = {entry["kind"]: entry for entry in report["files"]}
+    for kind in options.kinds:
+        entry = entries.get(kind)
+        if entry is None or not is_accepted(entry["accuracy_drop"], options):
+            return None
+        path = target / entry["file"]
+        if not path.is_file() or _sha256(path) != entry["sha256"]:
+            return None
+    return report
+
+
+def _read_report(target: Path) -> dict[str, Any] | None:
+    """The report in a folder; None where there is none that this version wrote."""
+    try:
+        report: dict[str, Any] = json.loads((target / REPORT_FILE).read_bytes())
+        good = report["schema_version"] == _REPORT_VERSION and "made_from" in report
+        # A name only: what stands in it is removed and read.
+        plain = all(Path(entry["file"]).name == entry["file"] for entry in report["files"])
+        whole = all({"kind", "sha256", "accuracy_drop"} <= entry.keys() for entry in report["files"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no file, no JSON, edited by hand
+        return None
+    return report if good and plain and whole else None
+
+
+def _files_of(target: Path) -> set[str]:
+    """Names of the files that an earlier conversion put there."""
+    report = _read_report(target)
+    return set() if report is None else {entry["file"] for entry in report["files"]}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

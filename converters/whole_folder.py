@@ -1,0 +1,130 @@
+"""A folder that is replaced as one piece: whenever the process is killed, the old one or the new one is there.
+
+The new content grows in ``.NAME.new-*`` beside the folder and then takes its place; the old one waits in
+``.NAME.old-*`` for that moment. What a killed process leaves behind is cleared up by the next one, which tells it
+from the work of a living process by a lock that the system lets go of when its holder dies.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+# Where folders cannot be locked (Windows), older leftovers than this are taken for dead, seconds.
+_DEAD_AFTER = 86_400.0
+
+
+def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Fill a new folder and put it in the place of the old one, which goes with everything in it.
+
+    Raises:
+        OSError: it cannot be written; the old folder is as it was.
+    """
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.parent):
+        staging = Path(tempfile.mkdtemp(prefix=f"{_prefix(folder)}new-", dir=folder.parent))
+        alive = _lock(staging)
+    try:
+        staging.chmod(0o777 & ~_umask())
+        fill(staging)
+        with _locked(folder.parent):
+            _clear_up(folder)
+            _swap(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        _unlock(alive)
+
+
+def clear_up(folder: Path) -> None:
+    """Bring back a folder whose replacement was killed half-way, and remove what killed processes left."""
+    folder = folder.resolve()
+    if folder.parent.is_dir():
+        with suppress(OSError), _locked(folder.parent):
+            _clear_up(folder)
+
+
+def _prefix(folder: Path) -> str:
+    return f".{folder.name}."
+
+
+def _clear_up(folder: Path) -> None:
+    """The same, for the holder of the parent's lock: nobody else is between two steps of ``_swap``."""
+    retired = sorted(folder.parent.glob(f"{_glob(folder)}old-*"), key=lambda path: path.stat().st_mtime)
+    if retired and not folder.exists():
+        retired.pop().replace(folder)
+    for left in (*retired, *folder.parent.glob(f"{_glob(folder)}new-*")):
+        if left in retired or _is_dead(left):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _glob(folder: Path) -> str:
+    import glob
+
+    return glob.escape(_prefix(folder))
+
+
+def _swap(staging: Path, folder: Path) -> None:
+    if not folder.exists():
+        staging.replace(folder)
+        return
+    retired = staging.with_name(staging.name.replace(".new-", ".old-"))
+    folder.replace(retired)
+    try:
+        staging.replace(folder)
+    except BaseException:
+        retired.replace(folder)
+        raise
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def _is_dead(staging: Path) -> bool:
+    lock = _lock(staging)
+    if lock is not None:
+        _unlock(lock)
+        return True
+    if os.name == "nt":
+        return time.time() - staging.stat().st_mtime > _DEAD_AFTER
+    return False
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Wait for a folder's lock, and hold it in the block; without effect where folders cannot be locked."""
+    lock = _lock(folder, wait=True)
+    try:
+        yield
+    finally:
+        _unlock(lock)
+
+
+def _lock(folder: Path, wait: bool = False) -> int | None:
+    """A descriptor that holds the folder's lock; None where it is taken, or cannot be locked."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    descriptor = None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # taken, or a network file system without locks
+        _unlock(descriptor)
+        return None
+    return descriptor
+
+
+def _unlock(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from converters.accuracy import Accuracy
+
+# R. G. Newcombe, "Two-sided confidence intervals for the single proportion: comparison of seven methods",
+# Statistics in Medicine 17 (1998), table I: "score, no continuity correction".
+NEWCOMBE = [
+    (81, 263, 0.2553, 0.3662),
+    (15, 148, 0.0624, 0.1605),
+    (0, 20, 0.0000, 0.1611),
+    (1, 29, 0.0061, 0.1718),
+]
+
+
+@pytest.mark.parametrize(("correct", "images", "low", "high"), NEWCOMBE)
+def test_interval_is_that_of_the_literature(correct: int, images: int, low: float, high: float) -> None:
+    assert Accuracy(correct, images).interval() == pytest.approx((low, high), abs=5e-5)
+    mirrored = Accuracy(images - correct, images).interval()
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=5e-5)
+
+
+def test_without_images() -> None:
+    nothing = Accuracy(0, 0)
+    assert np.isnan(nothing.value)
+    assert nothing.interval() == (0.0, 1.0)
+    assert str(nothing) == "not measured (0 images)"
+    assert nothing.to_json() == {"accuracy": None, "correct": 0, "images": 0, "interval_95": [0.0, 1.0]}
+
+
+def test_of_scores() -> None:
+    scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.5, 0.5]], np.float32)
+    assert Accuracy.of(scores, np.array([1, 1, 0])) == Accuracy(2, 3)
+    assert Accuracy.of(np.zeros((0, 2), np.float32), np.zeros(0, np.int64)) == Accuracy(0, 0)
+
+
+def test_all_right_stays_within_one() -> None:
+    low, high = Accuracy(10, 10).interval()
+    assert high == pytest.approx(1.0)
+    assert low == pytest.approx(0.7225, abs=5e-5)
+
+
+def test_as_text_and_json() -> None:
+    accuracy = Accuracy(81, 263)
+    assert str(accuracy) == "30.8% (N=263, 95 % interval 25.5% to 36.6%)"
+    assert json.loads(json.dumps(accuracy.to_json()))["correct"] == 81

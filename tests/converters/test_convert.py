@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from converters import convert as module
+from converters.bundle import CALIBRATION_FILE, MODEL_FILE, TEST_IMAGES_FILE, TEST_SPLIT_FILE
+from converters.convert import Conversion, ConversionError, convert
+from converters.flatbuffer_model import pack_model, unpack_model
+from converters.options import ConvertOptions
+from runtime.classifier import Classifier
+from runtime.errors import ModelError, UsageError
+from runtime.spec import SPEC_FILE_NAME
+
+pytest.importorskip("tensorflow")
+ANY_DROP = 100.0
+
+
+@pytest.fixture
+def bundle(small_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(small_bundle, tmp_path / "model"))
+
+
+@pytest.fixture(scope="module")
+def converted_once(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Conversion:
+    folder = shutil.copytree(small_bundle, tmp_path_factory.mktemp("converted") / "model")
+    return convert(folder, ConvertOptions(quantize=True, max_accuracy_drop=ANY_DROP))
+
+
+@pytest.fixture
+def converted(converted_once: Conversion, tmp_path: Path) -> Path:
+    """A bundle with both files."""
+    return Path(shutil.copytree(converted_once.folder.parent, tmp_path / "converted"))
+
+
+def both(**options: Any) -> ConvertOptions:
+    return ConvertOptions(**{"quantize": True, "max_accuracy_drop": ANY_DROP} | options)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {}
+
+
+def edit_json(path: Path, change: Callable[[Any], None]) -> None:
+    value = json.loads(path.read_bytes())
+    change(value)
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def count_conversions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    made: list[str] = []
+    for name in ("convert_float32", "convert_int8"):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, real=real, name=name: made.append(name) or real(*a))
+    return made
+
+
+def test_float_alone(bundle: Path) -> None:
+    told: list[str] = []
+    conversion = convert(bundle, notify=told.append)
+    assert conversion.fresh
+    assert set(content(bundle / "export")) == {"export.json", "shapes_float32.tflite"}
+    assert told == ["Loading the trained model", "Converting to float32", told[-1]]
+    assert told[-1].startswith("Checking shapes_float32.tflite on ")
+    (entry,) = conversion.report["files"]
+    assert (entry["kind"], entry["accepted"], entry["accuracy_drop"]) == ("float32", True, 0.0)
+    assert entry["largest_score_difference"] < 1e-4
+    assert entry["top1_agreement"] == 1.0
+
+
+def test_both_kinds(converted_once: Conversion) -> None:
+    folder, report = converted_once.folder, converted_once.report
+    names = [entry["file"] for entry in report["files"]]
+    assert names == ["shapes_float32.tflite", "shapes_int8.tflite"]
+    assert set(content(folder)) == {"export.json", *names}
+    assert json.loads((folder / "export.json").read_bytes()) == report
+    split = json.loads((folder.parent / TEST_SPLIT_FILE).read_bytes())["images"]
+    assert [row["sha256"] for row in report["test_scores"]] == [image["sha256"] for image in split]
+    for row, image in zip(report["test_scores"], split, strict=True):
+        np.testing.assert_allclose(row["trained"], image["scores"], atol=1e-3)
+        np.testing.assert_allclose(row["float32"], image["scores"], atol=1e-3)
+        assert max(row["int8"]) <= 1.0
+    spec = Classifier.load(folder / names[1]).contract
+    assert tuple(spec.labels) == ("circle", "plus", "square", "triangle")
+    sizes = [entry["bytes"] for entry in report["files"]]
+    assert sizes == [len(content(folder)[name]) for name in names]
+    assert sizes[1] < sizes[0] / 2
+
+
+def test_the_same_files_each_time(converted: Path) -> None:
+    before = content(converted / "export")
+    assert convert(converted, both(force=True)).fresh
+    after = content(converted / "export")
+    for name in ("shapes_float32.tflite", "shapes_int8.tflite"):
+        assert after[name] == before[name]
+
+
+def test_up_to_date_files_are_not_made_again(converted: Path) -> None:
+    """Nor is TensorFlow loaded: the second call is quick."""
+    before = content(converted / "export")
+    code = (
+        "import sys; from pathlib import Path; from converters.convert import convert\n"
+        "from converters.options import ConvertOptions\n"
+        f"conversion = convert(Path({str(converted)!r}), ConvertOptions(quantize=True, max_accuracy_drop=100.0))\n"
+        "print(conversion.fresh, *({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "False", done.stderr
+    assert content(converted / "export") == before
+    assert not convert(converted, ConvertOptions(max_accuracy_drop=ANY_DROP)).fresh, "float32 alone is there too"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda export: (export / "shapes_int8.tflite").write_bytes(b"short"),
+        lambda export: (export / "shapes_float32.tflite").unlink(),
+        lambda export: (export / "export.json").write_text("{", encoding="utf-8"),
+        lambda export: (export / "export.json").write_text('{"schema_version": 1}', encoding="utf-8"),
+        lambda export: edit_json(export / "export.json", lambda r: r["files"].append("x")),
+        lambda export: edit_json(export / "export.json", lambda r: r["files"][0].update(file="../model.keras")),
+    ],
+)
+def test_damaged_exports_are_made_again(converted: Path, damage: Callable[[Path], None]) -> None:
+    export, model = converted / "export", (converted / MODEL_FILE).read_bytes()
+    before = content(export)
+    damage(export)
+    assert convert(converted, both()).fresh
+    after = content(export)
+    assert set(after) == set(before)
+    assert after["shapes_int8.tflite"] == before["shapes_int8.tflite"]
+    assert (converted / MODEL_FILE).read_bytes() == model
+
+
+def test_a_changed_bundle_is_converted_anew_and_stale_files_go(converted: Path) -> None:
+    edit_json(converted / SPEC_FILE_NAME, lambda spec: spec.update(name="renamed"))
+    (converted / "export" / "mine.txt").write_text("of the user", encoding="utf-8")
+    assert convert(converted, ConvertOptions()).fresh
+    assert set(content(converted / "export")) == {"export.json", "renamed_float32.tflite", "mine.txt"}
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, CALIBRATION_FILE, TEST_IMAGES_FILE])
+def test_every_file_of_the_bundle_counts(converted: Path, name: str) -> None:
+    """Up to date means: made from this very model and checked with these very pictures."""
+    path = converted / name
+    path.write_bytes(path.read_bytes()[:1000])
+    before = content(converted / "export")
+    with pytest.raises(ModelError, match=name):
+        convert(converted, both())
+    assert content(converted / "export") == before
+
+
+def destroy(model: bytes, answer: int) -> bytes:
+    """Let the biases of the last layer decide."""
+    contents = unpack_model(model)
+    graph = contents.subgraphs[0]
+    dense = next(o for o in reversed(graph.operators) if len(o.inputs) == 3 and o.inputs[2] >= 0)
+    values = np.zeros(4, "<i4")
+    values[answer] = 2**30
+    contents.buffers[graph.tensors[int(dense.inputs[2])].buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+    return pack_model(contents)
+
+
+def test_a_file_that_loses_too_much_is_refused(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = json.loads((converted / "export" / "export.json").read_bytes())["test_scores"]
+    answers = [int(np.argmax(row["trained"])) for row in rows]
+
+    def let_the_trained_model_be_right(split: Any) -> None:
+        for image, answer in zip(split["images"], answers, strict=True):
+            image["class_id"] = answer
+
+    edit_json(converted / TEST_SPLIT_FILE, let_the_trained_model_be_right)
+    real, wrong = module.correct_biases, min(range(4), key=answers.count)
+    monkeypatch.setattr(module, "correct_biases", lambda *arguments: destroy(real(*arguments), wrong))
+    with pytest.raises(ConversionError) as caught:
+        convert(converted, both(max_accuracy_drop=2.0))
+    message = str(caught.value)
+    assert caught.value.exit_code == 1
+    assert message.startswith("shapes_int8.tflite loses ")
+    for advice in ("--calibration-images", "architecture", "float32", "--max-accuracy-drop"):
+        assert advice in message
+    assert set(content(converted / "export")) == {"export.json", "shapes_float32.tflite"}
+    report = json.loads((converted / "export" / "export.json").read_bytes())
+    assert report == caught.value.conversion.report
+    assert [(entry["kind"], entry["accepted"]) for entry in report["files"]] == [("float32", True), ("int8", False)]
+    assert report["files"][1]["accuracy_drop"] > 2
+
+
+def test_a_stricter_limit_is_tried_again(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was accepted with a wide limit is no longer up to date under a narrow one."""
+    edit_json(converted / "export" / "export.json", lambda report: report["files"][1].update(accuracy_drop=3.0))
+    made = count_conversions(monkeypatch)
+    assert not convert(converted, both(max_accuracy_drop=3.0)).fresh
+    assert made == []
+    edit_json(converted / "export" / "export.json", lambda report: report["files"][0].update(accuracy_drop=3.0))
+    convert(converted, ConvertOptions())
+    assert made == ["convert_float32"]
+
+
+def test_int8_without_a_float32_twin(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow may fail at one kind; the other is made all the same."""
+
+    def fail(_model: Any) -> bytes:
+        raise module_error("no such operator\nand a page of MLIR")
+
+    module_error = type("ConverterError", (Exception,), {})
+    monkeypatch.setattr(module, "convert_float32", fail)
+    with pytest.raises(ConversionError) as caught:
+        convert(converted, both(force=True))
+    assert str(caught.value) == "TensorFlow cannot convert the model to float32: no such operator"
+    assert set(content(converted / "export")) == {"export.json", "shapes_int8.tflite"}
+
+
+def test_no_test_pictures(shapes: Path, small_bundle: Path, tmp_path: Path) -> None:
+    from toolkit.split import SplitOptions
+    from toolkit.train import TrainOptions, train
+
+    options = TrainOptions(
+        output_dir=tmp_path / "model",
+        architecture="mobilenet_0.25_128",
+        weights="none",
+        cache_dir=small_bundle.parent / "cache",
+        split=SplitOptions(validation_percentage=10, testing_percentage=0),
+        calibration_images=12,
+    )
+    report = convert(train(shapes, options).folder, ConvertOptions(quantize=True)).report
+    assert report["trained"]["accuracy"]["accuracy"] is None
+    assert [(entry["accuracy_drop"], entry["accepted"]) for entry in report["files"]] == [(None, True)] * 2
+    assert report["files"][0]["top1_agreement"] == 1.0
+    assert report["test_scores"] == []
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such model folder"):
+        convert(tmp_path / "nothing")

@@ -1,0 +1,125 @@
+"""``toolkit convert`` as a user types it: exit codes, what is printed, where."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.cli import main
+from toolkit.commands.convert import export_table
+
+pytest.importorskip("tensorflow")
+
+
+@pytest.fixture(scope="module")
+def converted(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(small_bundle, tmp_path_factory.mktemp("command") / "my model"))
+    assert main(["convert", str(folder), "--quantize", "--max-accuracy-drop", "100"]) == 0
+    return folder
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    accuracy = {"accuracy": 0.9, "correct": 9, "images": 10, "interval_95": [0.596, 0.982]}
+    return {
+        "file": "x_int8.tflite",
+        "bytes": 3_520_000,
+        "accuracy": accuracy,
+        "accuracy_drop": 1.5,
+        "accepted": True,
+        "top1_agreement": 0.95,
+        "largest_score_difference": 0.0194,
+        "latency_ms": 1.234,
+    } | changes
+
+
+def test_table() -> None:
+    files = [entry(), entry(file="花_int8.tflite", accepted=False)]
+    assert export_table({"trained": {"accuracy": entry()["accuracy"]}, "files": files}).splitlines() == [
+        "file                         size  test accuracy  95 % interval        drop  agreement  score diff  latency",
+        "------------------------  -------  -------------  -------------  ----------  ---------  ----------  -------",
+        "(trained model)                     90.0% (N=10)  59.6% - 98.2%",
+        "x_int8.tflite             3.52 MB   90.0% (N=10)  59.6% - 98.2%  1.5 points      95.0%       0.019   1.2 ms",
+        "花_int8.tflite (refused)  3.52 MB   90.0% (N=10)  59.6% - 98.2%  1.5 points      95.0%       0.019   1.2 ms",
+    ]
+
+
+def test_table_without_test_pictures() -> None:
+    nothing = {"accuracy": None, "correct": 0, "images": 0, "interval_95": [0.0, 1.0]}
+    report = {"trained": {"accuracy": nothing}, "files": [entry(accuracy=nothing, accuracy_drop=None)]}
+    assert "no test pictures" in export_table(report)
+    assert "points" not in export_table(report)
+
+
+def test_text(converted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(converted), "--quantize", "--max-accuracy-drop", "100"]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert lines[0].startswith("the files are there and up to date")
+    assert lines[1].startswith("file  ")
+    assert [line.split()[0] for line in lines[3:6]] == ["(trained", "shapes_float32.tflite", "shapes_int8.tflite"]
+    assert lines[-2] == f"files in {converted / 'export'}"
+    model = converted / "export" / "shapes_int8.tflite"
+    assert lines[-1] == f"next: runtime classify --model '{model}' PICTURE"
+    assert printed.err == ""
+
+
+def test_what_happens_goes_to_standard_error(
+    converted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "files"
+    assert main(["convert", str(converted), "--json", "--output-dir", str(target)]) == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert (report["folder"], report["fresh"], len(report["files"])) == (str(target), True, 1)
+    assert "test_scores" not in report
+    told = printed.err.splitlines()
+    assert told[:2] == ["Loading the trained model", "Converting to float32"]
+    assert len(told) == 3, "chatter of TensorFlow or the interpreter"
+    assert main(["convert", str(converted), "--json", "--output-dir", str(target)]) == 0
+    assert json.loads(capsys.readouterr().out) == report | {"fresh": False}
+
+
+def test_a_refused_file_is_exit_1_with_the_table(
+    converted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from converters import convert as module
+
+    monkeypatch.setattr(module, "is_accepted", lambda *_: False)
+    monkeypatch.setattr("converters.report.is_accepted", lambda *_: False)
+    monkeypatch.setattr(module, "_advice", lambda *_: "loses 50 points")
+    assert main(["convert", str(converted), "--output-dir", str(tmp_path / "files")]) == 1
+    printed = capsys.readouterr()
+    assert "shapes_float32.tflite (refused)" in printed.out
+    assert printed.err.splitlines()[-1] == "toolkit: error: loses 50 points"
+    assert [path.name for path in (tmp_path / "files").iterdir()] == ["export.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nothing"], 2, "no such model folder: nothing"),
+        (["."], 1, "is not a model bundle"),
+        ([".", "--max-accuracy-drop", "101"], 2, "must be 0 to 100 points, not 101"),
+        ([".", "--max-accuracy-drop", "nan"], 2, "must be 0 to 100 points, not nan"),
+        ([".", "--max-accuracy-drop", "few"], 2, "invalid float value: 'few'"),
+        ([".", "extra"], 2, "unrecognized arguments: extra"),
+    ],
+)
+def test_bad_usage_is_one_line(
+    arguments: list[str],
+    code: int,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["convert", *arguments]) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []

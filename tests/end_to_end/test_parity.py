@@ -1,0 +1,86 @@
+"""Show 8: the same picture gives the same scores in training, in the check of a conversion and on the device."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.bundles import Trained
+from tests.end_to_end.commands import answers, runtime, scores
+
+# Steps of 1/256 by which the int8 kernels of LiteRT and tflite-runtime may round apart.
+STEPS = 4
+# tflite-runtime takes 160 ms for an int8 picture.
+FEW = 20
+
+pytestmark = pytest.mark.slow
+
+
+def trained_scores(model: Trained) -> NDArray[np.float64]:
+    """Of the test pictures, as training evaluated them."""
+    return np.array([image["scores"] for image in pictures(model)])
+
+
+def pictures(model: Trained) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = json.loads((model.folder / "test_split.json").read_bytes())["images"]
+    return listed
+
+
+def checked_scores(model: Trained, kind: str) -> NDArray[np.float64]:
+    """Of the test pictures, as the check of the conversion has them."""
+    rows = json.loads((model.conversion.folder / "export.json").read_bytes())["test_scores"]
+    assert [row["sha256"] for row in rows] == [image["sha256"] for image in pictures(model)]
+    return np.array([row[kind] for row in rows])
+
+
+def device_scores(python: Path, model: Trained, kind: str, flowers: Path, cwd: Path, count: int) -> NDArray[np.float64]:
+    """Of the first test pictures, from their original files."""
+    paths: Sequence[Path] = [flowers / image["path"] for image in pictures(model)[:count]]
+    done = runtime(python, "classify", "--model", model.file(kind), "--json", *paths, cwd=cwd)
+    given = answers(done.stdout)
+    assert [answer["source"] for answer in given] == [str(path) for path in paths]
+    return np.array([scores(answer) for answer in given])
+
+
+def test_the_check_of_a_conversion_sees_what_training_saw(flower_model: Trained) -> None:
+    trained = trained_scores(flower_model)
+    assert np.abs(checked_scores(flower_model, "trained") - trained).max() <= 1e-3
+    assert np.abs(checked_scores(flower_model, "float32") - trained).max() <= 1e-3
+
+
+@pytest.mark.parametrize("environment", ["device_python", "floor_python"])
+def test_float32_on_the_device(
+    flower_model: Trained, environment: str, request: pytest.FixtureRequest, flowers: Path, tmp_path: Path
+) -> None:
+    python = request.getfixturevalue(environment)
+    given = device_scores(python, flower_model, "float32", flowers, tmp_path, count=1000)
+    assert len(given) >= 60
+    assert np.abs(given - trained_scores(flower_model)).max() <= 1e-3
+
+
+def test_int8_on_the_device_is_equal(flower_model: Trained, device_python: Path, flowers: Path, tmp_path: Path) -> None:
+    given = device_scores(device_python, flower_model, "int8", flowers, tmp_path, count=1000)
+    assert np.abs(given - checked_scores(flower_model, "int8")).max() <= 1e-6
+
+
+def test_int8_on_the_other_interpreter_is_near(
+    flower_model: Trained, floor_python: Path, flowers: Path, tmp_path: Path
+) -> None:
+    given = device_scores(floor_python, flower_model, "int8", flowers, tmp_path, count=FEW)
+    expected = checked_scores(flower_model, "int8")[:FEW]
+    difference = np.abs(given - expected)
+    print(
+        f"{flower_model.train.spec.backbone}: largest difference {difference.max() * 256:.0f} steps, "
+        f"{(difference > 1e-6).mean():.1%} of the scores differ"
+    )
+    assert difference.max() <= STEPS / 256 + 1e-6
+    best = np.sort(expected, axis=1)
+    clear = best[:, -1] - best[:, -2] > STEPS / 256
+    assert clear.sum() >= FEW / 2
+    assert (given.argmax(axis=1) == expected.argmax(axis=1))[clear].all()

@@ -1,0 +1,61 @@
+"""What may be loaded: proved in processes of their own, where nothing is loaded yet."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+TRAINING = {"tensorflow", "keras", "cv2"}
+NUMPY = {"numpy", "PIL", "ai_edge_litert"}
+ALL_OF_RUNTIME = """
+import importlib, pkgutil, runtime
+names = {found.name for found in pkgutil.walk_packages(runtime.__path__, "runtime.")} - {"runtime.__main__"}
+assert "runtime.sources.opencv" in names
+for name in names:
+    importlib.import_module(name)
+"""
+COMMANDS = [
+    ("runtime.cli", "--help"),
+    ("runtime.cli", "classify", "--help"),
+    ("runtime.cli", "info", "--help"),
+    ("toolkit.cli", "--help"),
+    ("toolkit.cli", "train", "--help"),
+    ("toolkit.cli", "convert", "--help"),
+    ("toolkit.cli", "architectures", "--help"),
+    ("toolkit.cli", "sample-data", "--help"),
+    ("toolkit.cli", "sample-data", "shapes", "--help"),
+    ("toolkit.cli", "sample-data", "flowers", "--help"),
+]
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules that are loaded after some code ran."""
+    code += "\nimport sys; sys.stderr.write(repr({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return set(ast.literal_eval(done.stderr))
+
+
+def test_the_package_alone_loads_nothing() -> None:
+    assert not loaded_by("import runtime") & (TRAINING | NUMPY)
+
+
+def test_no_module_of_the_runtime_loads_a_training_framework() -> None:
+    assert not loaded_by(ALL_OF_RUNTIME) & TRAINING
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_loads_nothing_heavy(command: tuple[str, ...]) -> None:
+    module, *arguments = command
+    code = f"import runpy, sys\nsys.argv = {[module, *arguments]!r}\n"
+    code += f"try: runpy.run_module({module!r}, run_name='__main__')\n"
+    code += "except SystemExit as stop: assert stop.code == 0"
+    loaded = loaded_by(code)
+    assert not loaded & TRAINING
+    if module == "runtime.cli":
+        assert not loaded & NUMPY

@@ -1,0 +1,162 @@
+"""The command as a real process: pipes that close, signals, locales, streams that are not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and pipes of POSIX")
+
+
+@pytest.fixture
+def many(photos: Path) -> Path:
+    """A folder that takes seconds."""
+    for number in range(3000):
+        (photos / f"red {number}.png").hardlink_to(photos / "red.png")
+    return photos
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """A function that starts ``python -m runtime.cli arguments``."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "runtime.cli", *arguments]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        started.append(subprocess.Popen(command, env=environment, encoding="utf-8", **pipes))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.__exit__(None, None, None)  # closes the pipes
+
+
+def test_a_reader_that_goes_away(many: Path, colours: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
+    process = start("classify", "--model", str(colours), str(many))
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=20) == 0
+
+
+def test_a_reader_of_both_streams_that_goes_away(
+    many: Path, colours: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    (many / "0.png").write_bytes(b"text")
+    process = start("classify", "--model", str(colours), str(many), stderr=subprocess.STDOUT)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("skipped")
+    process.stdout.close()
+    assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["classify", "--help"], ["info", "MODEL"]])
+def test_a_reader_that_was_never_there(
+    arguments: list[str], colours: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = start(*(str(colours) if word == "MODEL" else word for word in arguments), stdout=writing)
+    os.close(writing)
+    assert process.communicate(timeout=20)[1] == ""
+    assert process.returncode == 0
+
+
+def test_ctrl_c(many: Path, colours: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
+    process = start("classify", "--model", str(colours), str(many))
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err == "\nruntime: interrupted\n"
+    assert len(out.splitlines()) < 6000
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_a_full_disk(photos: Path, colours: Path, run_module: Run) -> None:
+    with Path("/dev/full").open("w") as full:
+        streams = {"capture_output": False, "stdout": full, "stderr": subprocess.PIPE}
+        for arguments in (["classify", str(photos), "--model", str(colours)], ["info", str(colours)]):
+            done = run_module(*arguments, **streams)
+            assert done.returncode == 1
+            assert done.stderr == "runtime: error: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
+def test_streams_that_are_closed(closed: str, photos: Path, colours: Path, run_module: Run) -> None:
+    script = f'exec "$0" -m runtime.cli classify --json "$1" --model "$2" {closed}'
+    command = ["sh", "-c", script, sys.executable, str(photos), str(colours)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0
+    sources = [json.loads(line)["source"] for line in done.stdout.splitlines()]
+    assert len(sources) == (3 if closed == "2>&-" else 0)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("utf8", ["", "0"])
+def test_a_locale_without_unicode(utf8: str, photos: Path, colours: Path, run_module: Run) -> None:
+    """``LC_ALL=C`` as in cron and containers; and with Python's own help against it turned off."""
+    environment = {"LC_ALL": "C", "PYTHONIOENCODING": "", "PYTHONUTF8": utf8, "PYTHONCOERCECLOCALE": "0"}
+    path = photos / "绿 green.png"
+    (photos / "green.png").rename(path)
+    done = run_module("classify", "--model", str(colours), "--top-k", "1", str(path), env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("  緑 grün\n")
+    done = run_module("classify", "--model", str(colours), "--json", str(path), env=environment)
+    answer = json.loads(done.stdout)
+    assert answer["predictions"][0]["label"] == "緑 grün"
+    assert answer["source"].encode("utf-8", "surrogateescape") == os.fsencode(path)
+
+
+def test_a_name_that_is_no_unicode(photos: Path, colours: Path, run_module: Run) -> None:
+    path = Path(os.fsdecode(os.fsencode(photos) + b"/\xff.png"))
+    try:
+        (photos / "red.png").rename(path)
+    except OSError:
+        pytest.skip("this file system takes Unicode only")
+    done = run_module("classify", "--model", str(colours), str(photos))
+    assert done.returncode == 0
+    assert "\\udcff.png'\n" in done.stdout
+
+
+def test_pipes_and_devices_as_paths(tmp_path: Path, colours: Path, photos: Path, run_module: Run) -> None:
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    model = ("--model", str(colours))
+    for arguments, code in (
+        ((str(pipe), *model), 1),
+        (("/dev/zero", *model), 1),
+        ((str(photos), "--model", str(pipe)), 1),
+        ((str(photos), "--labels", str(pipe), *model), 1),
+    ):
+        done = run_module("classify", *arguments, timeout=20)
+        assert done.returncode == code
+        assert "is not a regular file" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_odd_exif_is_no_news(photos: Path, colours: Path, encoded: Callable[..., bytes], run_module: Run) -> None:
+    from PIL import Image
+
+    exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\1" * 40
+    (photos / "odd.jpg").write_bytes(encoded(Image.new("RGB", (9, 9)), "JPEG", exif=exif))
+    done = run_module("classify", "--model", str(colours), str(photos / "odd.jpg"))
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runtime.errors import SourceError, UsageError
+from runtime.sources.files import picture_paths
+from runtime.sources.opencv import camera_frames
+from tests.runtime.conftest import COLOURS
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_files_as_named_and_folders_in_order(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
+    (photos / "deeper" / "notes.txt").touch()
+    named = ["./red.png", "deeper/../green.png", "deeper/notes.txt"]
+    assert list(picture_paths(named)) == named
+    assert list(picture_paths(["."])) == ["deeper/blue.png", "green.png", "red.png"]
+    assert list(picture_paths(["red.png", "deeper/"])) == ["red.png", "deeper/blue.png"]
+
+
+def test_paths_that_hold_no_pictures(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").touch()
+    for name, message in (
+        ("none", "no such file or folder: .*none$"),
+        ("empty", "no pictures in the folder .*empty$"),
+        ("two\nlines", r"no such file or folder: '.*two\\nlines'$"),
+        ("x" * 300, "cannot read .*xxx: File name too long"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            picture_paths([str(tmp_path / name)])
+    with pytest.raises(UsageError, match="no such file or folder: $"):
+        picture_paths([""])
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_named(photos: Path) -> None:
+    (photos / "deeper").chmod(0)
+    try:
+        with pytest.raises(UsageError, match="cannot read .*deeper: Permission denied"):
+            picture_paths([str(photos)])
+    finally:
+        (photos / "deeper").chmod(0o700)
+
+
+def test_a_link_that_leads_nowhere_is_given_on(tmp_path: Path) -> None:
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    assert list(picture_paths([str(tmp_path / "loop.jpg")])) == [str(tmp_path / "loop.jpg")]
+
+
+@pytest.fixture(scope="session")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four red frames, then four blue ones, as motion JPEG."""
+    cv2 = pytest.importorskip("cv2")
+    path = tmp_path_factory.mktemp("video") / "clip 花.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    assert writer.isOpened()
+    for colour in ["red"] * 4 + ["blue"] * 4:
+        writer.write(np.full((48, 64, 3), COLOURS[colour][::-1], np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> str:
+    """An image sequence: red, green, blue."""
+    (tmp_path / "frames").mkdir()
+    for number, colour in enumerate(COLOURS.values()):
+        Image.new("RGB", (64, 48), colour).save(tmp_path / "frames" / f"{number:03}.jpg", quality=95)
+    return str(tmp_path / "frames" / "%03d.jpg")
+
+
+def test_frames_have_their_colours_the_right_way_round(video: Path, frames: str) -> None:
+    for source, colours in ((str(video), ["red"] * 4 + ["blue"] * 4), (frames, list(COLOURS))):
+        made = list(camera_frames(source))
+        assert len(made) == len(colours)
+        for frame, colour in zip(made, colours, strict=True):
+            assert frame.dtype == np.uint8
+            assert frame.shape == (48, 64, 3)
+            assert np.abs(frame[20, 30].astype(int) - COLOURS[colour]).max() < 12
+
+
+def test_the_command_on_a_video(video: Path, colours: Path, run_module: Run) -> None:
+    done = run_module("classify", "--camera", str(video), "--model", str(colours), "--json", "--top-k", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["source"] for answer in answers] == [f"frame {number}" for number in range(8)]
+    assert [answer["predictions"][0]["class_id"] for answer in answers] == [0] * 4 + [2] * 4
+
+
+def test_the_command_on_an_image_sequence(frames: str, colours: Path, run_module: Run) -> None:
+    done = run_module("classify", "--camera", frames, "--model", str(colours), "--top-k", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[::2] == ["frame 0", "frame 1", "frame 2"]
+    assert [line.split("  ")[-1] for line in lines[1::2]] == ["red", "緑 grün", "'two\\nlines'"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.mp4", b"", "empty.mp4: not a video that OpenCV can read"),
+        ("text.mp4", b"hello\n", "text.mp4: not a video that OpenCV can read"),
+        ("none.mp4", None, "none.mp4: no such video file, or a stream that cannot be opened"),
+        ("%03d.jpg", None, "%03d.jpg: no such video file"),
+        ("two\nlines.avi", None, "two\\nlines.avi': no such video file"),
+    ],
+)
+def test_what_cannot_be_opened_is_one_line(
+    name: str, content: bytes | None, message: str, tmp_path: Path, colours: Path, run_module: Run
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    done = run_module("classify", "--camera", str(tmp_path / name), "--model", str(colours))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("runtime: error: --camera ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("camera", ["", "-1", "99999999999999999999", "http://127.0.0.1:9/x", "."])
+def test_no_source_at_all(camera: str) -> None:
+    with pytest.raises(SourceError, match="no such video file, or a stream that cannot be opened"):
+        list(camera_frames(camera))
+
+
+@pytest.mark.skipif(Path("/dev/video0").exists(), reason="there is a camera")
+def test_no_camera(colours: Path, run_module: Run) -> None:
+    done = run_module("classify", "--camera", "0", "--model", str(colours))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("runtime: error: no camera 0")
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_opencv(device_python: Path, colours: Path, run_module: Run) -> None:
+    done = run_module("classify", "--camera", "0", "--model", str(colours), python=device_python)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "runtime: error: --camera needs OpenCV, which is not installed: pip install 'edge-export-toolkit[camera]'\n"
+    )

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runtime.errors import ModelError
+from runtime.spec import RESAMPLE_FILTERS, SCHEMA_VERSION, LabelList, ModelSpec, Preprocessing
+
+PIXELS = Preprocessing(224, 160, "center-crop", 0.875, "tf-bilinear", (1, 2, 3), (4, 5, 6.5), "BGR")
+SPEC = ModelSpec(
+    name="Blümen",
+    backbone="mobilenet_1.00_224",
+    task="single-label",
+    preprocessing=PIXELS,
+    labels=LabelList(("向日葵", " spaces ", "two\nlines", "0")),
+    calibration={"temperature": 1.25},
+    thresholds={"0": 0.5},
+    provenance={"toolkit": "0.1.0", "nested": {"seed": 1}},
+)
+
+
+def changed(**values: Any) -> str:
+    return json.dumps(json.loads(SPEC.to_json()) | values)
+
+
+def test_a_spec_comes_back_whole_and_always_as_the_same_bytes() -> None:
+    text = SPEC.to_json()
+    assert ModelSpec.from_json(text) == ModelSpec.from_json(text.encode()) == SPEC
+    assert ModelSpec.from_json(text).to_json() == text
+    assert "向日葵" in text
+    assert json.loads(text)["schema_version"] == SCHEMA_VERSION
+
+
+def test_unknown_keys_are_left_out() -> None:
+    pixels = json.loads(SPEC.to_json())["preprocessing"]
+    assert ModelSpec.from_json(changed(new_key=1, preprocessing=pixels | {"gamma": 2.2})) == SPEC
+
+
+@pytest.mark.parametrize("version", [None, 0, 2, "1", 1.5, []])
+def test_other_schema_versions_are_refused(version: Any) -> None:
+    with pytest.raises(ModelError, match=r"has schema version .*; this runtime reads 1 to 1: install a newer"):
+        ModelSpec.from_json(changed(schema_version=version))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is not JSON"),
+        ("{", "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "is not a JSON object"),
+        ("1", "is not a JSON object"),
+        ('{"schema_version": 1}', "is incomplete or damaged: KeyError"),
+        (changed(preprocessing={"height": 8}), "is incomplete or damaged: TypeError"),
+        (changed(preprocessing=5), "is incomplete or damaged"),
+        (changed(labels=5), "is incomplete or damaged"),
+        (changed(labels=[]), "must not be empty"),
+        (changed(labels=["a", 5]), "non-empty text"),
+        (changed(labels=["a", ""]), "non-empty text"),
+        (changed(labels=["b", "a", "b"]), "these are not: 'b'"),
+        (changed(task="detection"), "task must be one of single-label, multi-label; got 'detection'"),
+    ],
+)
+def test_damaged_specs(text: str | bytes, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        ModelSpec.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"height": 0}, "height must be 1 to 8192 pixels; got 0"),
+        ({"width": 8193}, "width must be"),
+        ({"width": 8.0}, "width must be"),
+        ({"resize": "pad"}, "resize must be one of stretch, center-crop; got 'pad'"),
+        ({"resample": "area"}, "resample must be one of bilinear, tf-bilinear, nearest, bicubic, lanczos"),
+        ({"channel_order": "GRB"}, "channel_order must be one of RGB, BGR"),
+        ({"crop_fraction": 0}, "crop_fraction must be above 0"),
+        ({"crop_fraction": float("nan")}, "crop_fraction must be above 0"),
+        ({"mean": (1, 2)}, "mean must be one finite number or one for each of three channels"),
+        ({"mean": "abc"}, "mean must be one finite"),
+        ({"mean": float("inf")}, "mean must be one finite"),
+        ({"std": (1, 0, 1)}, "std must be positive"),
+        ({"std": -1}, "std must be positive"),
+    ],
+)
+def test_preprocessing_out_of_range(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        replace(PIXELS, **values)
+
+
+def test_one_number_is_one_for_each_channel() -> None:
+    assert replace(PIXELS, mean=5, std=(2,)) == replace(PIXELS, mean=[5.0, 5, 5], std=(2, 2, 2))
+
+
+def test_the_digest_tells_every_field_apart() -> None:
+    others = [
+        *(replace(PIXELS, resample=name) for name in RESAMPLE_FILTERS),
+        *(replace(PIXELS, **{name: 96}) for name in ("height", "width", "mean", "std")),
+        replace(PIXELS, resize="stretch"),
+        replace(PIXELS, crop_fraction=1.0),
+        replace(PIXELS, channel_order="RGB"),
+    ]
+    assert len({made.digest() for made in others}) == len(others)
+    assert replace(PIXELS, mean=[1.0, 2.0, 3.0]).digest() == PIXELS.digest()
+
+
+def test_labels_are_a_sequence() -> None:
+    labels = LabelList(("a", "b"))
+    assert (len(labels), list(labels), labels[1]) == (2, ["a", "b"], "b")
+    assert LabelList(["a", "b"]) == labels  # type: ignore[arg-type]
+
+
+def test_a_million_labels_alike_do_not_hang() -> None:
+    started = time.perf_counter()
+    with pytest.raises(ModelError, match="unique"):
+        LabelList(tuple(map(str, range(200_000))) * 2)
+    assert time.perf_counter() - started < 2

@@ -1,0 +1,107 @@
+"""toolkit.split: by content, stable, and no share empty while there are pictures for it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from runtime.errors import UsageError
+from tests.toolkit.pictures import make_classes
+from toolkit.dataset import ImageRecord, index_folder
+from toolkit.split import Share, SplitOptions, split_images
+
+
+def records(seed: int, counts: list[int]) -> list[ImageRecord]:
+    return [
+        ImageRecord(Path(f"{class_id}/{number}.jpg"), class_id, hashlib.sha256(b"%d %d %d" % key).hexdigest())
+        for class_id, count in enumerate(counts)
+        for number in range(count)
+        for key in [(seed, class_id, number)]
+    ]
+
+
+def share_of(images: list[ImageRecord], options: SplitOptions | None = None) -> dict[str, Share]:
+    split = split_images(images, options or SplitOptions())
+    return {images[position].digest: share for share, positions in split.items() for position in positions}
+
+
+@pytest.mark.parametrize(
+    "percentages", [(10, 10), (0, 10), (10, 0), (0, 0), (50, 49), (0.1, 99.8), (99, 0.5), (33, 33)]
+)
+def test_no_share_of_a_small_class_is_empty(percentages: tuple[float, float]) -> None:
+    options = SplitOptions(*percentages)
+    random.seed(1)
+    for seed in range(150):
+        counts = [random.randint(3, 12) for _ in range(3)]
+        images = records(seed, counts)
+        split = split_images(images, options)
+        assert sorted(p for positions in split.values() for p in positions) == list(range(len(images)))
+        for share, positions in split.items():
+            assert positions == sorted(positions)
+            found = {images[p].class_id for p in positions}
+            assert found == ({0, 1, 2} if share in options.shares() else set()), (seed, counts, share)
+
+
+@pytest.mark.parametrize("percentages", [(10.0, 10.0), (20.0, 5.0), (50.0, 49.0), (0.0, 30.0)])
+def test_percentages_are_about_right_on_many(percentages: tuple[float, float]) -> None:
+    images = records(0, [2500, 2500])
+    split = split_images(images, SplitOptions(*percentages))
+    wanted = dict(zip(("validation", "test"), percentages, strict=True))
+    wanted["training"] = 100 - sum(percentages)
+    for share, positions in split.items():
+        assert 100 * len(positions) / len(images) == pytest.approx(wanted[share], abs=2)
+
+
+def test_moving_and_renaming_changes_nothing(tmp_path: Path) -> None:
+    first = make_classes(tmp_path / "one", {"a": 30, "b": 30})
+    second = tmp_path / "deep" / "two"
+    shutil.copytree(first, second)
+    for path in sorted((second / "a").iterdir()):
+        path.rename(path.with_name(f"x{path.name}"))
+    assert share_of(list(index_folder(first).images)) == share_of(list(index_folder(second).images))
+
+
+def test_added_pictures_move_none() -> None:
+    before = share_of(records(0, [200, 200]))
+    after = share_of(records(0, [260, 300]))
+    assert len(after) == 560
+    assert all(after[digest] == share for digest, share in before.items())
+
+
+def test_the_order_of_the_pictures_does_not_matter() -> None:
+    images = records(4, [5, 7, 12])
+    shuffled = images.copy()
+    random.Random(0).shuffle(shuffled)
+    assert share_of(images) == share_of(shuffled)
+
+
+def test_a_larger_test_share_takes_pictures_and_gives_none() -> None:
+    images = records(0, [500])
+    small = split_images(images, SplitOptions(10, 10))["test"]
+    large = split_images(images, SplitOptions(10, 20))["test"]
+    assert set(small) < set(large)
+
+
+def test_a_share_of_almost_nothing_is_quick_on_many() -> None:
+    split = split_images(records(0, [20_000]), SplitOptions(0.0001, 0.0001))
+    assert len(split["test"]) >= 1
+    assert len(split["validation"]) >= 1
+
+
+@pytest.mark.parametrize(
+    "percentages", [(-1, 10), (10, -0.1), (100, 0), (0, 120), (50, 50), (60, 60), (float("nan"), 1), (1, float("inf"))]
+)
+def test_impossible_percentages(percentages: tuple[float, float]) -> None:
+    with pytest.raises(UsageError) as caught:
+        SplitOptions(*percentages)
+    assert caught.value.exit_code == 2
+
+
+def test_shares() -> None:
+    assert SplitOptions().shares() == ("training", "validation", "test")
+    assert SplitOptions(0, 10).shares() == ("training", "test")
+    assert SplitOptions(0, 0).shares() == ("training",)

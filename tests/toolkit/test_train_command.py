@@ -1,0 +1,152 @@
+"""``toolkit train`` as it is typed: what it prints, and the one line and exit code of each mistake."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.toolkit.conftest import Trained
+from tests.toolkit.pictures import make_classes
+from toolkit import cli
+from toolkit.backbones import catalog
+
+
+def toolkit(*words: object) -> int:
+    return cli.main([str(word) for word in words])
+
+
+def one_error(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = [line for line in captured.err.split("\n") if "error:" in line]
+    assert captured.err.rstrip("\n").endswith(line), "the last thing said is what went wrong"
+    assert "Traceback" not in captured.err
+    return line
+
+
+def test_the_report(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = trained.pictures
+    cache = trained.options.cache_dir
+    assert toolkit("train", root, "--output-dir", tmp_path / "my model", "--cache-dir", cache) == 0
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    for line, share in zip(lines, ("training", "validation", "test"), strict=False):
+        assert line.startswith(f"{share} accuracy ")
+        assert "(N=" in line
+        assert "95 % interval" in line
+    assert lines[3] == f"model written to {tmp_path / 'my model'}"
+    assert lines[4] == f"next: toolkit convert '{tmp_path / 'my model'}' --quantize"
+    assert "160 of 160 features from the cache" in captured.err
+    assert toolkit("train", root, "--output-dir", tmp_path / "my model", "--cache-dir", cache) == 0
+    assert "holds this very model already; left as it is" in capsys.readouterr().out
+
+
+def test_json_and_skipped_files(tmp_path: Path, cache_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_classes(tmp_path / "photos", {"a": 4, "猫": 4})
+    (root / "a" / "two\nlines.jpg").write_bytes(b"")
+    (root / "a" / "plain.txt").write_bytes(b"x")
+    words = ("train", root, "--output-dir", tmp_path / "m", "--cache-dir", cache_dir, "--json", "--name", "pets")
+    assert toolkit(*words) == 0
+    captured = capsys.readouterr()
+    (line,) = captured.out.splitlines()
+    report = json.loads(line)
+    assert (report["name"], report["labels"], report["images"]) == ("pets", ["a", "猫"], 8)
+    assert len(report["skipped"]) == 2
+    listed = [text for text in captured.err.splitlines() if text.startswith("skipped: ")]
+    assert len(listed) == 2
+    assert "two\\nlines.jpg" in captured.err
+    assert "2 files skipped, listed above" in captured.err
+
+
+def test_progress_does_not_flood_a_log(tmp_path: Path, cache_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_classes(tmp_path / "photos", {"a": 60, "b": 60}, start=5000)
+    assert toolkit("train", root, "--output-dir", tmp_path / "m", "--cache-dir", cache_dir) == 0
+    err = capsys.readouterr().err
+    assert len(err.replace("\r", "\n").splitlines()) < 20
+    assert "images/s" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], "name the folder of pictures: toolkit train"),
+        (["{nowhere}"], "no such folder: "),
+        (["{file}"], "is a file; train on a folder"),
+        (["{photos}", "--architecture", "nonsense"], "unknown architecture 'nonsense'"),
+        (["{photos}", "--seed", "-1"], "the seed must be 0 or more"),
+        (["{photos}", "--seed", "x"], "argument --seed: invalid int value"),
+        (["{photos}", "--model-dir", "{nowhere}"], "no such folder"),
+        (
+            ["{photos}", "--testing-percentage", "120"],
+            "testing_percentage must be 0 or more and less than 100; got 120",
+        ),
+        (["{photos}", "--validation-percentage", "-5"], "validation_percentage must be"),
+        (["{photos}", "--validation-percentage", "60", "--testing-percentage", "60"], "leave nothing to train on"),
+        (["{photos}", "--calibration-images", "0"], "calibration images must be 1 or more"),
+        (["{photos}", "--weights", "other"], "invalid choice: 'other'"),
+        (["{photos}", "--name", "../up"], "cannot be part of a file name"),
+        (["{photos}", "--output-dir", "{file}"], "is a file; name a folder"),
+        (["{photos}", "--output-dir", "{foreign}"], "is no part of a model and would be lost"),
+        (["{photos}", "--nonsense"], "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], text: str) -> None:
+    places = {"photos": make_classes(tmp_path / "photos", {"a": 3, "b": 3}), "nowhere": tmp_path / "nowhere"}
+    places |= {"file": tmp_path / "file", "foreign": tmp_path / "foreign"}
+    places["file"].write_text("x")
+    places["foreign"].mkdir()
+    (places["foreign"] / "mine.txt").write_text("x")
+    output = [] if "--output-dir" in words else ["--output-dir", tmp_path / "m"]
+    command = ["train", *(word.format(**places) for word in words), *output, "--cache-dir", tmp_path / "c"]
+    assert toolkit(*command) == 2
+    assert text in one_error(capsys)
+    assert not (tmp_path / "m").exists()
+    assert (tmp_path / "foreign" / "mine.txt").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ({}, "has 0 pictures but no class folders"),
+        ({"only": 5}, "has one class folder, 'only'"),
+        ({"a": 5, "b": 0}, "each class needs at least 3 usable pictures"),
+        ({"a": 5, "two\nlines": 2}, r"'two\nlines' has 2; add pictures"),
+    ],
+)
+def test_bad_data(tmp_path: Path, capsys: pytest.CaptureFixture[str], counts: dict[str, int], text: str) -> None:
+    root = tmp_path / "photos"
+    root.mkdir()
+    make_classes(root, counts)
+    assert toolkit("train", root, "--output-dir", tmp_path / "m", "--cache-dir", tmp_path / "c") == 1
+    assert text in one_error(capsys)
+    assert not (tmp_path / "m").exists()
+
+
+def test_weights_that_cannot_be_had(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "mobilenet_0.50_160"
+    with socket.socket() as free:  # bound and not listening: whoever connects is refused
+        free.bind(("127.0.0.1", 0))
+        architecture = catalog.ARCHITECTURES[name]
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/{architecture.weights.file_name}"
+        changed = replace(architecture, weights=replace(architecture.weights, url=url))
+        monkeypatch.setattr(catalog, "ARCHITECTURES", dict(catalog.ARCHITECTURES) | {name: changed})
+        monkeypatch.setenv("no_proxy", "*")
+        root = make_classes(tmp_path / "photos", {"a": 3, "b": 3})
+        words = ("train", root, "--architecture", name, "--output-dir", tmp_path / "m", "--cache-dir", tmp_path / "c")
+        assert toolkit(*words) == 1
+    line = one_error(capsys)
+    for part in (architecture.weights.file_name, url, str(tmp_path / "c" / "weights"), "--model-dir"):
+        assert part in line
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert toolkit("train", "--help") == 0
+    text = capsys.readouterr().out
+    for part in ("photos/cat/*.jpg", "--model-dir", "--cache-dir", "efficientnet_lite0", "default: mobilenet_1.00_224"):
+        assert part in text
