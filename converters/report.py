@@ -19,6 +19,7 @@ from converters.options import ConvertOptions
 from converters.verify import ExportResult, Reference
 from runtime.errors import ModelError
 from runtime.spec import SPEC_FILE_NAME
+from runtime.versions import package_version
 
 REPORT_FILE = "export.json"
 _REPORT_VERSION = 1
@@ -34,14 +35,7 @@ def export_key(bundle: ModelBundle) -> dict[str, Any]:
     Raises:
         ModelError: a file of the bundle cannot be read.
     """
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
+    versions = {package: found for package in _PACKAGES if (found := package_version(package)) is not None}
     try:
         files = {name: _sha256(bundle.folder / name) for name in _SOURCES}
     except OSError as error:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from runtime.errors import MissingPackageError, ModelError, one_line
 from runtime.file_kind import shown
 from runtime.quantization import Quantization
+from runtime.versions import package_version
 
 #: Looked for in this order: distribution name, module that has ``Interpreter``.
 _INTERPRETERS = (
@@ -58,13 +59,9 @@ def interpreter_name() -> str:
     Raises:
         MissingPackageError: none can be imported.
     """
-    from importlib.metadata import PackageNotFoundError, version
-
     distribution, _ = _interpreter_class()
-    try:
-        return f"{distribution} {version(distribution)}"
-    except PackageNotFoundError:
-        return distribution
+    version = package_version(distribution)
+    return f"{distribution} {version}" if version else distribution
 
 
 class LoadedModel:

@@ -89,7 +89,7 @@ def index_folder(root: Path) -> DatasetIndex:
         UsageError: no such folder.
         DataError: no class folders, only one, or not a single picture in them.
     """
-    labels, skipped = _class_folders(root)
+    labels, skipped = class_folders(root)
     files: list[tuple[Path, int]] = []
     for class_id, label in enumerate(labels):
         for path in _list_files(root / label):
@@ -135,8 +135,13 @@ def check_counts(index: DatasetIndex, needed: int, why: str) -> None:
         )
 
 
-def _class_folders(root: Path) -> tuple[tuple[str, ...], list[SkippedFile]]:
-    """Labels in natural order, and what lies beside them."""
+def class_folders(root: Path) -> tuple[tuple[str, ...], list[SkippedFile]]:
+    """Labels in natural order, and what lies beside them; no picture is opened.
+
+    Raises:
+        UsageError: no such folder.
+        DataError: no class folders, or only one.
+    """
     try:
         if not root.exists():
             raise UsageError(f"no such folder: {shown(root)}")

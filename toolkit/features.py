@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import ImageError
+from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes
 from runtime.interpreter import LoadedModel, processors
 from runtime.preprocess import normalize, resize
@@ -114,7 +115,7 @@ def compute(
     Args:
         model: a float32 TFLite backbone.
         preprocessing: for its input.
-        pictures: (key, path) pairs.
+        pictures: hex sha256 of the content, and path, of each.
         workers: threads; None takes one for each processor of this process.
     """
     workers = workers or processors()
@@ -122,12 +123,15 @@ def compute(
         models = [LoadedModel(model, threads=1) for _ in range(workers)]
     local = threading.local()
 
-    def work(path: Path) -> NDArray[np.float32] | ImageError:
+    def work(digest: str, path: Path) -> NDArray[np.float32] | ImageError:
         if not hasattr(local, "model"):
             local.model = models.pop()  # atomic; there is one for each thread
             local.tensor = np.empty(local.model.input_shape, np.float32)
         try:
-            image = decode_image(read_image_bytes(path), path)
+            data = read_image_bytes(path)
+            if hashlib.sha256(data).hexdigest() != digest:  # its features would stand in the cache for another picture
+                return ImageError(f"{shown(path)}: was changed while the training ran")
+            image = decode_image(data, path)
         except ImageError as error:
             return error
         normalize(resize(image, preprocessing), preprocessing, out=local.tensor[0])
@@ -138,12 +142,12 @@ def compute(
         # A short queue: memory stays flat whatever the number of pictures, and Ctrl-C need not wait for them.
         queue: list[tuple[str, Future[NDArray[np.float32] | ImageError]]] = []
         try:
-            for key, path in pictures:
-                queue.append((key, pool.submit(work, path)))
+            for digest, path in pictures:
+                queue.append((digest, pool.submit(work, digest, path)))
                 if len(queue) >= 8 * workers:
                     first, future = queue.pop(0)
                     yield first, future.result()
-            for key, future in queue:
-                yield key, future.result()
+            for digest, future in queue:
+                yield digest, future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

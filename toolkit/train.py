@@ -16,6 +16,7 @@ from converters.accuracy import Accuracy
 from converters.bundle import prepare_output_folder, write_bundle
 from runtime.errors import MissingPackageError, UsageError
 from runtime.spec import LabelList, ModelSpec, Preprocessing
+from runtime.versions import package_version
 from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE, Architecture, find_architecture
 from toolkit.backbones.registry import Backbone, WeightChoice, load_backbone
 from toolkit.bundle_files import (
@@ -25,7 +26,7 @@ from toolkit.bundle_files import (
     fill_bundle,
     stored_pictures,
 )
-from toolkit.dataset import DatasetIndex, SkippedFile, check_counts, index_folder
+from toolkit.dataset import DatasetIndex, SkippedFile, check_counts, class_folders, index_folder
 from toolkit.features import FeatureTable, extract_features
 from toolkit.folders import default_cache_dir
 from toolkit.head import Floats, Head, HeadOptions, Ints, train_head
@@ -142,9 +143,7 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     cache_dir = options.cache_dir or default_cache_dir()
     shares = options.split.shares()
     why = f"one each for {', '.join(shares)}"
-    index = index_folder(image_dir)
-    notify(f"{len(index.images)} pictures in {len(index.labels)} classes, {len(index.skipped)} files skipped")
-    check_counts(index, len(shares), why)
+    class_folders(image_dir)  # no folder, no classes: told before weights are fetched for it
     backbone = load_backbone(
         architecture,
         weights=options.weights,
@@ -153,6 +152,9 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
         seed=options.seed,
     )
     notify(f"{architecture.name}, weights {backbone.origin}")
+    index = index_folder(image_dir)
+    notify(f"{len(index.images)} pictures in {len(index.labels)} classes, {len(index.skipped)} files skipped")
+    check_counts(index, len(shares), why)
     table = extract_features(backbone, preprocessing, index.images, cache_dir)
     index = index.without(table.failures)
     if table.failures:
@@ -167,6 +169,7 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     content = _content(trained, options)
     written = not content.stands_in(options.output_dir)
     if written:
+        notify("Writing the model")
         write_bundle(options.output_dir, lambda target: fill_bundle(content, target))
     return TrainResult(
         options.output_dir,
@@ -219,8 +222,6 @@ def _train_head(data: dict[Share, tuple[Floats, Ints]], index: DatasetIndex, opt
 
 
 def _content(trained: _Trained, options: TrainOptions) -> BundleContent:
-    from importlib.metadata import version
-
     index, backbone, head = trained.index, trained.backbone, trained.head
     calibration = choose_calibration(index, trained.split["training"], options.calibration_images, options.seed)
     keep = stored_pictures(index, trained.split["test"][:MAX_TEST_PICTURES], calibration, trained.preprocessing)
@@ -228,8 +229,8 @@ def _content(trained: _Trained, options: TrainOptions) -> BundleContent:
         "dataset": index.digest(),
         "weights": backbone.digest,
         "model": _model_digest(backbone, head, keep),
-        "toolkit": version("edge-export-toolkit"),
-        "keras": version("keras"),
+        "toolkit": package_version("edge-export-toolkit") or "from source",
+        "keras": package_version("keras"),
         "seed": options.seed,
     }
     spec = ModelSpec(

@@ -65,8 +65,10 @@ def _converter(tf: Any, model: Any) -> Any:
     # A fixed batch of one: XNNPACK refuses shapes that are only known when the model runs.
     shape = (1, *model.inputs[0].shape[1:])
 
+    listed = isinstance(getattr(model, "input", None), list)  # as it was built; Keras warns of another structure
+
     def forward(image: Any) -> Any:
-        return model([image], training=False)
+        return model([image] if listed else image, training=False)
 
     traced = tf.function(forward, input_signature=[tf.TensorSpec(shape, tf.float32, name="image")])
     # Without the model as second argument the converter freezes the variables itself; with it, it goes through

@@ -41,31 +41,31 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--architecture", nargs="+", default=["mobilenet_1.00_224", "efficientnet_lite0"])
     args = parser.parse_args()
-    paths = [image.path for image in index_folder(args.folder).images]
+    pictures = [(image.digest, image.path) for image in index_folder(args.folder).images]
     rows = []
     for name in args.architecture:
         architecture = find_architecture(name)
         backbone = load_backbone(architecture, cache_dir=default_cache_dir())
-        rows.append(measure(args.folder, paths, backbone, preprocessing_of(architecture), args.rounds))
-    print(f"\n{len(paths)} pictures, {processors()} cores, images/s, best of {args.rounds} rounds")
+        rows.append(measure(args.folder, pictures, backbone, preprocessing_of(architecture), args.rounds))
+    print(f"\n{len(pictures)} pictures, {processors()} cores, images/s, best of {args.rounds} rounds")
     header = ["backbone", "ours", "Keras", "bound", "ours / bound", "ours / Keras", "decode", "forward"]
     print(render_table(header, rows))
 
 
 def measure(
-    folder: Path, paths: list[Path], backbone: Backbone, preprocessing: Preprocessing, rounds: int
+    folder: Path, pictures: list[tuple[str, Path]], backbone: Backbone, preprocessing: Preprocessing, rounds: int
 ) -> list[str]:
     model = backbone.tflite(default_cache_dir())
     with quiet_stderr():
         single = LoadedModel(model, threads=1)
     keras_way = keras_predictor(folder, backbone, preprocessing)
+    tensor = normalize(load(pictures[0][1], preprocessing), preprocessing)[None]
     ours, keras, decode, forward = [], [], [], []
     for _ in range(rounds):
-        decode.append(seconds(lambda: [load(path, preprocessing) for path in paths]) / len(paths))
-        tensor = normalize(load(paths[0], preprocessing), preprocessing)[None]
+        decode.append(seconds(lambda: [load(path, preprocessing) for _, path in pictures]) / len(pictures))
         forward.append(seconds(lambda: [single.run(tensor) for _ in range(200)]) / 200)
-        ours.append(len(paths) / seconds(lambda: extract(model, preprocessing, paths)))
-        keras.append(len(paths) / seconds(keras_way))
+        ours.append(len(pictures) / seconds(lambda: extract(model, preprocessing, pictures)))
+        keras.append(len(pictures) / seconds(keras_way))
     bound = processors() / (min(decode) + min(forward))
     return [
         backbone.architecture.name,
@@ -83,8 +83,8 @@ def load(path: Path, preprocessing: Preprocessing) -> Any:
     return resize(decode_image(read_image_bytes(path), path), preprocessing)
 
 
-def extract(model: bytes, preprocessing: Preprocessing, paths: list[Path]) -> None:
-    for _, result in compute(model, preprocessing, [(str(path), path) for path in paths]):
+def extract(model: bytes, preprocessing: Preprocessing, pictures: list[tuple[str, Path]]) -> None:
+    for _, result in compute(model, preprocessing, pictures):
         assert isinstance(result, np.ndarray), result
 
 

@@ -102,11 +102,14 @@ def test_a_model_that_fails_when_it_runs(python: Path, thirdparty: Path, demo: D
 def test_the_two_interpreters_give_the_same(
     device_python: Path, floor_python: Path, demo: Demo, tmp_path: Path
 ) -> None:
-    """Same output for float and int8 files, up to the rounding of their int8 kernels."""
-    for kind, tolerance in (("float32", 1e-3), ("int8", 4 / 256)):
+    """Same output for float and int8 files, up to the rounding of their int8 kernels; see test_parity.py."""
+    for kind, tolerance in (("float32", 1e-3), ("int8", 0.1)):
         command = ("classify", "--model", demo.file(kind), "--json", folder_of(demo, "triangle"))
         outputs = [answers(runtime(p, *command, cwd=tmp_path).stdout) for p in (device_python, floor_python)]
         assert len(outputs[0]) == 30
         for one, other in zip(*outputs, strict=True):
             assert one["source"] == other["source"]
-            assert scores(one) == pytest.approx(scores(other), abs=tolerance + 1e-6)
+            assert scores(one) == pytest.approx(scores(other), abs=tolerance)
+            best, second = sorted(scores(one))[:-3:-1]
+            if best - second > 4 / 256:
+                assert one["predictions"][0]["label"] == other["predictions"][0]["label"]

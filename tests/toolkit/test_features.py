@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 from pathlib import Path
 
@@ -91,6 +92,10 @@ def test_pictures_that_cannot_be_decoded(tmp_path: Path) -> None:
     assert index.without(table.failures).counts() == [3, 3]
 
 
+def job(path: Path) -> tuple[str, Path]:
+    return hashlib.sha256(path.read_bytes()).hexdigest(), path
+
+
 @pytest.mark.parametrize(
     ("mode", "name"),
     [
@@ -110,8 +115,8 @@ def test_every_kind_of_picture(tmp_path: Path, mode: str, name: str) -> None:
     path = tmp_path / name
     (image if mode == "I;16" else image.convert(mode)).save(path)
     model = backbone(tmp_path).tflite(tmp_path)
-    ((key, vector),) = compute(model, PIXELS, [("k", path)], workers=1)
-    assert key == "k"
+    ((key, vector),) = compute(model, PIXELS, [job(path)], workers=1)
+    assert key == job(path)[0]
     assert not isinstance(vector, ImageError)
     assert np.isfinite(vector).all()
 
@@ -121,9 +126,20 @@ def test_the_first_frame_of_an_animation(tmp_path: Path) -> None:
     picture(1).save(still)
     picture(1).save(moving, save_all=True, append_images=[picture(2), picture(3)])
     model = backbone(tmp_path).tflite(tmp_path)
-    (_, first), (_, second) = compute(model, PIXELS, [("s", still), ("m", moving)])
+    (_, first), (_, second) = compute(model, PIXELS, [job(still), job(moving)])
     assert not isinstance(first, ImageError)
     assert (first == second).all()
+
+
+def test_a_picture_replaced_during_the_run_does_not_get_into_the_cache(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    picture(1).save(path)
+    before = job(path)
+    picture(2).save(path)
+    model = backbone(tmp_path).tflite(tmp_path)
+    ((_, result),) = compute(model, PIXELS, [before])
+    assert isinstance(result, ImageError)
+    assert "was changed while" in str(result)
 
 
 def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:

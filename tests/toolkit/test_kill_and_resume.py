@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from converters.bundle import ModelBundle
+from tests.toolkit.pictures import make_classes
 from toolkit.sample_data import draw_shapes
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
@@ -93,14 +94,15 @@ def test_ctrl_c_while_features_are_computed(many: Path, tmp_path: Path) -> None:
     assert 0 < rows(tmp_path) < 4 * COUNT
 
 
-def test_two_runs_at_once(many: Path, tmp_path: Path) -> None:
-    runs = [start(many, tmp_path) for _ in range(2)]
+def test_two_runs_into_one_folder(tmp_path: Path) -> None:
+    pictures = make_classes(tmp_path / "photos", {"a": 20, "b": 20})
+    runs = [start(pictures, tmp_path) for _ in range(2)]
     for run in runs:
         said, _ = run.communicate(timeout=180)
         assert run.returncode == 0, said
     assert ModelBundle.load(tmp_path / "model").is_sound()
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cache", "model"]
-    assert rows(tmp_path) == 4 * COUNT
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cache", "model", "photos"]
+    assert rows(tmp_path) == 40
 
 
 def test_a_terminal_sees_rate_and_time_left(many: Path, tmp_path: Path) -> None:

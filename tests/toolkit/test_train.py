@@ -37,8 +37,8 @@ def test_what_it_says_and_gives(trained: Trained) -> None:
     assert result.skipped == ()
     assert sum(accuracy.images for accuracy in result.accuracy.values()) == 160
     assert result.accuracy["test"].value >= 0.9
-    assert trained.messages[0] == "160 pictures in 4 classes, 0 files skipped"
-    assert trained.messages[1] == "mobilenet_1.00_224, weights shipped with the toolkit"
+    assert trained.messages[0] == "mobilenet_1.00_224, weights shipped with the toolkit"
+    assert trained.messages[1] == "160 pictures in 4 classes, 0 files skipped"
     assert "of 160 features from the cache" in trained.messages[2]
 
 
