@@ -9,11 +9,13 @@ Quantization Through Weight Equalization and Bias Correction", https://arxiv.org
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.activation_ranges import WEIGHTED, choose_range, integer_bias
 from converters.flatbuffer_model import pack_model, unpack_model
 from converters.layerwise import LayerwiseModel
 from runtime.preprocess import normalize
@@ -56,16 +58,24 @@ def correct_biases(
 
 def _correct_in_order(whole: LayerwiseModel, real: LayerwiseModel, twins: list[Any]) -> None:
     """Layer by layer, each fed with what the corrected ones before it give."""
+    biases = [_bias(whole, real, operator, twin) for operator, twin in zip(whole.operators, twins, strict=True)]
+    # A bias is stored in units of the input's scale: where it cannot be written anew, the input's range must stay.
+    pairs = zip(whole.operators, biases, strict=True)
+    fixed = {int(o.inputs[0]) for o, bias in pairs if bias is None and whole.code(o) in WEIGHTED}
     steps = 0
-    for done, (operator, twin) in enumerate(zip(whole.operators, twins, strict=True), 1):
-        whole.run(operator)
+    for done, (operator, twin, bias) in enumerate(zip(whole.operators, twins, biases, strict=True), 1):
         if twin is not None:
             real.run(twin)
             steps += 1
-            if (bias := _bias(whole, operator)) is not None:
-                for _ in range(_ROUNDS):
-                    _shift(whole, operator, bias, real.values[int(twin.outputs[0])])
-                    whole.run(operator)
+            if int(operator.outputs[0]) not in fixed:
+                choose_range(whole, operator, real.values[int(twin.outputs[0])])
+            if bias is not None:  # what feeds it may have another range than before
+                _store(whole, bias.tensor, integer_bias(whole, operator, bias.real))
+        whole.run(operator)
+        if twin is not None and bias is not None:
+            for _ in range(_ROUNDS):
+                _shift(whole, operator, bias.tensor, real.values[int(twin.outputs[0])])
+                whole.run(operator)
         whole.forget(done)
         real.forget(steps)
 
@@ -95,23 +105,26 @@ def _twins(whole: LayerwiseModel, real: LayerwiseModel) -> list[Any] | None:
     return twins if next(remaining, None) is None else None
 
 
-def _bias(whole: LayerwiseModel, operator: Any) -> int | None:
-    """Tensor index of the operator's int32 bias, one value a channel, or None."""
-    if len(operator.inputs) != 3 or int(operator.inputs[2]) < 0:
+@dataclass(frozen=True)
+class _Bias:
+    """Tensor index of an int32 bias, and the float model's values, (channels,)."""
+
+    tensor: int
+    real: NDArray[np.float32]
+
+
+def _bias(whole: LayerwiseModel, real: LayerwiseModel, operator: Any, twin: Any) -> _Bias | None:
+    """The operator's bias, one value a channel, where it is its own and can be written anew."""
+    if twin is None or len(operator.inputs) != 3 or len(twin.inputs) != 3 or int(operator.inputs[2]) < 0:
         return None
     index = int(operator.inputs[2])
-    tensor = whole.graph.tensors[index]
-    channels = whole.values[int(operator.outputs[0])][0].shape[-1]
-    quantization = tensor.quantization
+    integers, exact = whole.constant(index), real.constant(int(twin.inputs[2]))
     readers = sum(index in map(int, other.inputs) for other in whole.operators)
-    good = (
-        readers == 1
-        and whole.constant(index) is not None
-        and quantization is not None
-        and quantization.scale is not None
-        and len(whole.constant(index).data) == 4 * channels  # type: ignore[union-attr]
-    )
-    return index if good else None
+    quantization = whole.graph.tensors[index].quantization
+    if integers is None or exact is None or readers != 1 or quantization is None or quantization.scale is None:
+        return None
+    values = np.frombuffer(np.asarray(exact.data, np.uint8).tobytes(), "<f4")
+    return _Bias(index, values) if len(integers.data) == values.nbytes else None
 
 
 def _shift(whole: LayerwiseModel, operator: Any, bias: int, reference: list[NDArray[np.float32]]) -> None:

@@ -89,16 +89,9 @@ def test_int8_on_the_other_interpreter_has_the_same_first_label(
     assert (there.argmax(axis=1) == here.argmax(axis=1))[clear].all()
 
 
-# tflite-runtime rounds twice where LiteRT rounds once: of every layer's values 0.1 to 1.3 % are one step higher.
-# One step of the last layer's logits, 0.05 to 0.06, is up to four steps of a score near one half.
-@pytest.mark.xfail(reason="6 steps were seen with EfficientNet-Lite0", strict=False)
-def test_int8_on_the_other_interpreter_is_near(
-    int8_on_both: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> None:
-    here, there = int8_on_both
-    assert np.abs(here - there).max() <= STEPS / 256 + 1e-6
-
-
+# tflite-runtime rounds twice where LiteRT rounds once: of every layer's values 0.1 to 1.3 % are one step higher. Four
+# steps of a score is what one hopes for; of 150 flowers, 7 (MobileNet v1, at most 7 steps) and 14 (Lite0, at most 12)
+# were further apart, all of them pictures the model is in two minds about.
 def test_int8_on_the_other_interpreter_is_not_far(
     int8_on_both: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:

@@ -1,0 +1,74 @@
+"""Chooses how finely an int8 model stores each activation: by least error, not by the two extreme values.
+
+The converter spans a tensor's 255 steps from the least to the greatest value it saw, so one outlier makes all the
+others coarse; and it gives the two inputs of an ADD one range, the wider. Here the range is the one with the least
+mean squared error on calibration pictures, outliers clipped, as in R. Krishnamoorthi, "Quantizing deep convolutional
+networks for efficient inference", https://arxiv.org/abs/1806.08342, and its successors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.layerwise import LayerwiseModel
+
+# BuiltinOperator values of the schema. Producers whose output may have any range, and consumers that take any: the
+# others (CONCATENATION, RESHAPE, pools, ...) want the same one on both sides, or have a table made for it.
+_ADD, _CONV, _DEPTHWISE, _FULLY_CONNECTED, _MEAN = 0, 3, 4, 9, 40
+_PRODUCERS = frozenset((_ADD, _CONV, _DEPTHWISE))
+#: Operators with a kernel and a bias.
+WEIGHTED = frozenset((_CONV, _DEPTHWISE, _FULLY_CONNECTED))
+_CONSUMERS = WEIGHTED | {_ADD, _MEAN}
+# Parts of the full range that are tried, and values of each picture that are looked at.
+_PARTS = np.linspace(0.2, 1.0, 17)
+_SAMPLE = 4000
+
+
+def choose_range(whole: LayerwiseModel, operator: Any, reference: list[NDArray[np.float32]]) -> None:
+    """Set scale and zero point of the operator's output, where its neighbours allow that.
+
+    Args:
+        whole: the int8 model.
+        operator: of it.
+        reference: what the float model's twin gives, one array a picture.
+    """
+    index = int(operator.outputs[0])
+    readers = [whole.code(other) for other in whole.operators if index in map(int, other.inputs)]
+    free = whole.code(operator) in _PRODUCERS and readers and set(readers) <= _CONSUMERS
+    if not free or index in map(int, whole.graph.outputs):
+        return
+    values = np.concatenate([value.reshape(-1)[:: max(1, value.size // _SAMPLE)] for value in reference])
+    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+    if high <= low:
+        return
+    choices = [((high - low) * part / 255, int(np.rint(-128 - low * 255 / (high - low)))) for part in _PARTS]
+    scale, zero_point = min(choices, key=lambda choice: _error(values, *choice))
+    quantization = whole.graph.tensors[index].quantization
+    quantization.scale = np.array([scale], np.float32)
+    quantization.zeroPoint = np.array([zero_point], np.int64)
+    quantization.min = quantization.max = None
+
+
+def _error(values: NDArray[np.float32], scale: float, zero_point: int) -> float:
+    """Mean squared error of values that are stored in int8."""
+    stored = np.clip(np.rint(values / np.float32(scale)) + zero_point, -128, 127)
+    return float(np.mean(np.square((stored - zero_point) * np.float32(scale) - values)))
+
+
+def integer_bias(whole: LayerwiseModel, operator: Any, bias: NDArray[np.float32]) -> NDArray[np.int32]:
+    """The bias for the present scale of the operator's input, int32 (channels,); its scale is set too.
+
+    Args:
+        whole: the int8 model.
+        operator: a convolution or dense layer of it.
+        bias: of the float model, (channels,).
+    """
+    source, kernel, place = (whole.graph.tensors[int(index)] for index in operator.inputs)
+    scales = np.float64(source.quantization.scale[0]) * np.asarray(kernel.quantization.scale, np.float64)
+    place.quantization.scale = scales.astype(np.float32)
+    limits = np.iinfo(np.int32)
+    integers: NDArray[np.int32] = np.clip(np.rint(bias / scales), limits.min, limits.max).astype(np.int32)
+    return integers
