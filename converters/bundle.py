@@ -85,6 +85,8 @@ class ModelBundle:
             ModelError: the folder is no bundle, or a file of it is missing or damaged.
         """
         if not folder.is_dir():
+            clear_up(folder)  # a training killed at the one wrong moment has left it under another name
+        if not folder.is_dir():
             raise UsageError(f"no such model folder: {shown(folder)} (toolkit train writes one)")
         missing = [name for name in _FILES if not (folder / name).is_file()]
         if missing:

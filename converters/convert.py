@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from converters.metadata import add_metadata
 from converters.options import ConvertOptions
 from converters.report import export_key, hand_over, is_accepted, make_report, up_to_date
 from converters.verify import ExportResult, Reference, verify_file
+from converters.whole_folder import scratch_folder
 from runtime.errors import DataError, EdgeExportError, ModelError
 from runtime.preprocess import normalize
 from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
@@ -75,7 +75,7 @@ def convert(folder: Path, options: ConvertOptions | None = None, notify: Callabl
         raise DataError(f"cannot write to {target}: it is a file, not a folder")
     try:
         target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".convert-", dir=target) as scratch:
+        with scratch_folder(target, ".convert-") as scratch:
             notify("Loading the trained model")
             model = bundle.keras_model()
             calibration = bundle.calibration_images()
@@ -86,7 +86,7 @@ def convert(folder: Path, options: ConvertOptions | None = None, notify: Callabl
                 try:
                     notify(f"Converting to {kind}")
                     made[kind] = _make(kind, model, made, calibration, bundle.spec.preprocessing)
-                    results.append(_prove(bundle, kind, made[kind], reference, Path(scratch), options, notify))
+                    results.append(_prove(bundle, kind, made[kind], reference, scratch, options, notify))
                 except _RejectedError as error:
                     results.append(error.result)
                     failures.append(str(error))

@@ -7,6 +7,7 @@ from the work of a living process by a lock that the system lets go of when its 
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import tempfile
@@ -41,6 +42,30 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         _unlock(alive)
 
 
+@contextmanager
+def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A new folder for the time of the block; those that killed processes left behind are removed.
+
+    Args:
+        parent: where it lies, so that files can be moved from it in one step.
+        prefix: beginning of its name, which nothing else in ``parent`` has.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with _locked(parent):
+        for left in parent.glob(f"{glob.escape(prefix)}*"):
+            if _is_dead(left):
+                shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        alive = _lock(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _unlock(alive)
+
+
 def clear_up(folder: Path) -> None:
     """Bring back a folder whose replacement was killed half-way, and remove what killed processes left."""
     folder = folder.resolve()
@@ -64,8 +89,6 @@ def _clear_up(folder: Path) -> None:
 
 
 def _glob(folder: Path) -> str:
-    import glob
-
     return glob.escape(_prefix(folder))
 
 
