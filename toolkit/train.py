@@ -14,7 +14,8 @@ import numpy as np
 
 from converters.accuracy import Accuracy
 from converters.bundle import prepare_output_folder, write_bundle
-from runtime.errors import MissingPackageError, UsageError
+from runtime.errors import DataError, MissingPackageError, UsageError
+from runtime.file_kind import shown
 from runtime.spec import LabelList, ModelSpec, Preprocessing
 from runtime.versions import package_version
 from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE, Architecture, find_architecture
@@ -142,7 +143,6 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     preprocessing = preprocessing_of(architecture)
     cache_dir = options.cache_dir or default_cache_dir()
     shares = options.split.shares()
-    why = f"one each for {', '.join(shares)}"
     class_folders(image_dir)  # no folder, no classes: told before weights are fetched for it
     backbone = load_backbone(
         architecture,
@@ -154,13 +154,13 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     notify(f"{architecture.name}, weights {backbone.origin}")
     index = index_folder(image_dir)
     notify(f"{len(index.images)} pictures in {len(index.labels)} classes, {len(index.skipped)} files skipped")
-    check_counts(index, len(shares), why)
+    _require_counts(index, shares, notify)
     table = extract_features(backbone, preprocessing, index.images, cache_dir)
     index = index.without(table.failures)
     if table.failures:
         notify(f"{len(table.failures)} pictures turned out to be damaged and are skipped")
     notify(f"{table.from_cache} of {len(index.images)} features from the cache, {_speed(table)}")
-    check_counts(index, len(shares), why)
+    _require_counts(index, shares, notify)
     split = split_images(index.images, options.split)
     data = {share: _arrays(table, index, positions) for share, positions in split.items()}
     head = _train_head(data, index, options)
@@ -181,6 +181,16 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
         table.seconds,
         written,
     )
+
+
+def _require_counts(index: DatasetIndex, shares: Sequence[Share], notify: Callable[[str], None]) -> None:
+    """Every class needs a picture for each share; where one has too few, what was skipped is told first."""
+    try:
+        check_counts(index, len(shares), f"one each for {', '.join(shares)}")
+    except DataError:
+        for file in index.skipped:
+            notify(f"skipped: {shown(file.path)}: {file.reason}")
+        raise
 
 
 def preprocessing_of(architecture: Architecture) -> Preprocessing:

@@ -160,9 +160,11 @@ def test_a_class_that_falls_short_while_decoding(tmp_path: Path, cache_dir: Path
     root = make_classes(tmp_path / "photos", {"a": 3, "b": 3})
     picture(801, 300).save(root / "a" / "002.png")
     (root / "a" / "002.png").write_bytes((root / "a" / "002.png").read_bytes()[:5000])
+    said: list[str] = []
     with pytest.raises(DataError, match="at least 3 usable pictures .*'a' has 2 "):
-        train(root, TrainOptions(output_dir=tmp_path / "model", cache_dir=cache_dir))
+        train(root, TrainOptions(output_dir=tmp_path / "model", cache_dir=cache_dir), said.append)
     assert not (tmp_path / "model").exists()
+    assert said[-1].startswith(f"skipped: {root / 'a' / '002.png'}: damaged or truncated")
 
 
 @pytest.mark.parametrize(

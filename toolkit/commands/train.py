@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from runtime.errors import UsageError
 from runtime.file_kind import shown
+from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE
 
 if TYPE_CHECKING:
     from toolkit.dataset import SkippedFile
@@ -51,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--architecture",
         metavar="NAME",
-        default="mobilenet_1.00_224",
+        default=DEFAULT_ARCHITECTURE,
         help="network to start from (default: %(default)s; `toolkit architectures` lists them)",
     )
     parser.add_argument(
