@@ -179,15 +179,26 @@ def prepare_output_folder(folder: Path) -> None:
             raise UsageError(f"--output-dir {shown(folder)} is a file; name a folder")
         if Path.cwd().is_relative_to(folder.resolve()):
             raise UsageError(f"--output-dir {shown(folder)} is the current folder; name one that can be replaced")
-        names = {path.name for path in folder.iterdir()} - _SYSTEM_FILES
+        names = {path.name for path in folder.iterdir()} - {*_SYSTEM_FILES, *_FILES, EXPORT_FOLDER}
+        exports = folder / EXPORT_FOLDER
+        if exports.is_dir():
+            names |= {f"{EXPORT_FOLDER}/{path.name}" for path in exports.iterdir() if not _is_export(path.name)}
     except OSError as error:
         raise UsageError(f"--output-dir {shown(folder)} cannot be used: {error.strerror or error}") from error
-    foreign = sorted(names - {*_FILES, EXPORT_FOLDER})
-    if foreign:
+    if names:
         raise UsageError(
-            f"--output-dir {shown(folder)} holds {shown(foreign[0])}, which is no part of a model and would be lost; "
+            f"--output-dir {shown(folder)} holds {shown(min(names))}, which is no part of a model and would be lost; "
             "name another folder"
         )
+
+
+def _is_export(name: str) -> bool:
+    """Whether ``toolkit convert`` may have put a file of this name into its folder."""
+    return (
+        name in {"export.json", ".export.json", *_SYSTEM_FILES}
+        or name.startswith(".convert-")
+        or (name.endswith(("_float32.tflite", "_int8.tflite")))
+    )
 
 
 def write_bundle(folder: Path, fill: Callable[[Path], None]) -> None:

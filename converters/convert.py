@@ -16,7 +16,7 @@ from converters.bundle import CALIBRATION_FILE, MODEL_FILE, TEST_IMAGES_FILE, Mo
 from converters.formats.tflite import convert_float32, convert_int8
 from converters.metadata import add_metadata
 from converters.options import ConvertOptions
-from converters.report import export_key, hand_over, is_accepted, make_report, up_to_date
+from converters.report import carry_over, export_key, hand_over, is_accepted, make_report, up_to_date
 from converters.verify import ExportResult, Reference, verify_file
 from converters.whole_folder import scratch_folder
 from runtime.errors import DataError, EdgeExportError, ModelError
@@ -27,6 +27,8 @@ from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]+')
 # Bytes of a file's name before its ending; file systems take 255 in all.
 _LONGEST_NAME = 200
+# A loss of so few test pictures may be chance.
+_FEW = 3
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ def convert(folder: Path, options: ConvertOptions | None = None, notify: Callabl
                 except ModelError as error:
                     failures.append(str(error))
             report = make_report(bundle, key, options, reference, pictures, results)
-            hand_over(results, report, target)
+            report = carry_over(report, target, options)
+            for name in hand_over(results, report, target):
+                notify(f"Removed {name}: it is not what this model gives now")
     except OSError as error:
         raise DataError(f"cannot write to {target}: {error.strerror or error}") from error
     if failures:
@@ -124,9 +128,10 @@ def _reference(model: Any, bundle: ModelBundle, calibration: NDArray[Any]) -> tu
     if not len(images):
         raise ModelError(f"{bundle.folder / name} holds no pictures to check the files with")
     _check_model(model, bundle)
+    # Few at a time: Keras keeps every layer's output until the call ends.
     batches = [
-        np.asarray(model([normalize(images[start : start + 32], bundle.spec.preprocessing)], training=False))
-        for start in range(0, len(images), 32)
+        np.asarray(model([normalize(images[start : start + 4], bundle.spec.preprocessing)], training=False))
+        for start in range(0, len(images), 4)
     ]
     return Reference(bundle.folder / name, np.concatenate(batches), pictures.class_ids), pictures
 
@@ -189,6 +194,11 @@ def _advice(result: ExportResult, options: ConvertOptions) -> str:
         f"{result.path.name} loses {result.accuracy_drop:.1f} points on the {result.accuracy.images} test pictures, "
         f"more than the {options.max_accuracy_drop:g} allowed, and was not kept"
     )
+    lost = round((result.accuracy_drop or 0) * result.accuracy.images / 100)
+    if lost <= _FEW:
+        text += (
+            f"; that is {lost} {'picture' if lost == 1 else 'pictures'}, too few to be sure: more pictures tell more"
+        )
     if result.kind == "int8":
         text += (
             "; try more calibration pictures (toolkit train --calibration-images 500), another architecture "

@@ -75,8 +75,11 @@ def is_accepted(drop: float | None, options: ConvertOptions) -> bool:
     return drop is None or drop <= options.max_accuracy_drop + 1e-9  # 2.0 as a difference of shares may be a hair more
 
 
-def hand_over(results: list[ExportResult], report: dict[str, Any], target: Path) -> None:
+def hand_over(results: list[ExportResult], report: dict[str, Any], target: Path) -> list[str]:
     """Move accepted files into place, one atomic step each, the report last; drop stale ones.
+
+    Returns:
+        Names of the stale files that were dropped.
 
     Raises:
         OSError: the folder cannot be written.
@@ -86,13 +89,15 @@ def hand_over(results: list[ExportResult], report: dict[str, Any], target: Path)
     temporary = target / f".{REPORT_FILE}"
     try:
         temporary.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        for stale in _files_of(target) - accepted:
-            (target / stale).unlink(missing_ok=True)
+        stale = sorted(name for name in _files_of(target) - accepted if (target / name).exists())
+        for name in stale:
+            (target / name).unlink(missing_ok=True)
         (target / REPORT_FILE).unlink(missing_ok=True)
         for result in results:
             if result.path.name in accepted:
                 result.path.replace(target / result.path.name)
         temporary.replace(target / REPORT_FILE)
+        return stale
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -107,10 +112,37 @@ def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> di
         entry = entries.get(kind)
         if entry is None or not is_accepted(entry["accuracy_drop"], options):
             return None
-        path = target / entry["file"]
-        if not path.is_file() or _sha256(path) != entry["sha256"]:
+        if not _is_intact(target, entry):
             return None
-    return report
+    wanted = [
+        entry
+        for entry in report["files"]
+        if entry["kind"] in options.kinds or (entry["accepted"] and _is_intact(target, entry))
+    ]
+    return report | {"files": wanted}
+
+
+def carry_over(report: dict[str, Any], target: Path, options: ConvertOptions) -> dict[str, Any]:
+    """Add files of kinds that were not asked for now but lie there, made from the same bundle and accepted."""
+    earlier = _read_report(target)
+    if earlier is None or earlier["made_from"] != report["made_from"]:
+        return report
+    kept = [
+        entry
+        for entry in earlier["files"]
+        if entry["kind"] not in options.kinds and entry["accepted"] and _is_intact(target, entry)
+    ]
+    old = {row["sha256"]: row for row in earlier.get("test_scores", ())}
+    scores = [
+        row | {e["kind"]: old[row["sha256"]][e["kind"]] for e in kept if e["kind"] in old.get(row["sha256"], {})}
+        for row in report["test_scores"]
+    ]
+    return report | {"files": report["files"] + kept, "test_scores": scores}
+
+
+def _is_intact(target: Path, entry: dict[str, Any]) -> bool:
+    path = target / entry["file"]
+    return path.is_file() and bool(_sha256(path) == entry["sha256"])
 
 
 def _read_report(target: Path) -> dict[str, Any] | None:
@@ -120,7 +152,7 @@ def _read_report(target: Path) -> dict[str, Any] | None:
         good = report["schema_version"] == _REPORT_VERSION and "made_from" in report
         # A name only: what stands in it is removed and read.
         plain = all(Path(entry["file"]).name == entry["file"] for entry in report["files"])
-        whole = all({"kind", "sha256", "accuracy_drop"} <= entry.keys() for entry in report["files"])
+        whole = all({"kind", "sha256", "accuracy_drop", "accepted"} <= entry.keys() for entry in report["files"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no file, no JSON, edited by hand
         return None
     return report if good and plain and whole else None

@@ -1,14 +1,15 @@
 """A folder that is replaced as one piece: whenever the process is killed, the old one or the new one is there.
 
-The new content grows in ``.NAME.new-*`` beside the folder and then takes its place; the old one waits in
-``.NAME.old-*`` for that moment. What a killed process leaves behind is cleared up by the next one, which tells it
-from the work of a living process by a lock that the system lets go of when its holder dies.
+The new content grows in ``.NAME.edge-export-new-*`` beside the folder and then takes its place; the old one waits in
+``.NAME.edge-export-old-*`` for that moment. What a killed process leaves behind is cleared up by the next one, which
+tells it from the work of a living process by a lock that the system lets go of when its holder dies.
 """
 
 from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -18,6 +19,9 @@ from pathlib import Path
 
 # Where folders cannot be locked (Windows), older leftovers than this are taken for dead, seconds.
 _DEAD_AFTER = 86_400.0
+_NEW, _OLD = ".edge-export-new-", ".edge-export-old-"
+# What ``tempfile.mkdtemp`` puts behind them.
+_RANDOM = "[a-z0-9_]{8}"
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -29,7 +33,7 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.parent):
-        staging = Path(tempfile.mkdtemp(prefix=f"{_prefix(folder)}new-", dir=folder.parent))
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}{_NEW}", dir=folder.parent))
         alive = _lock(staging)
     try:
         staging.chmod(0o777 & ~_umask())
@@ -55,7 +59,7 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """
     with _locked(parent):
         for left in parent.glob(f"{glob.escape(prefix)}*"):
-            if _is_dead(left):
+            if re.fullmatch(_RANDOM, left.name.removeprefix(prefix)) and _is_dead(left):
                 shutil.rmtree(left, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         alive = _lock(folder)
@@ -74,29 +78,29 @@ def clear_up(folder: Path) -> None:
             _clear_up(folder)
 
 
-def _prefix(folder: Path) -> str:
-    return f".{folder.name}."
-
-
 def _clear_up(folder: Path) -> None:
     """The same, for the holder of the parent's lock: nobody else is between two steps of ``_swap``."""
-    retired = sorted(folder.parent.glob(f"{_glob(folder)}old-*"), key=lambda path: path.stat().st_mtime)
+    retired = sorted(_left(folder, _OLD), key=lambda path: path.stat().st_mtime)
     if retired and not folder.exists():
         retired.pop().replace(folder)
-    for left in (*retired, *folder.parent.glob(f"{_glob(folder)}new-*")):
-        if left in retired or _is_dead(left):
+    for left in retired:
+        shutil.rmtree(left, ignore_errors=True)
+    for left in _left(folder, _NEW):
+        if _is_dead(left):
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _glob(folder: Path) -> str:
-    return glob.escape(_prefix(folder))
+def _left(folder: Path, mark: str) -> list[Path]:
+    """Folders beside this one that have a name as ``replace_folder`` gives it, to the letter."""
+    found = folder.parent.glob(f"{glob.escape(f'.{folder.name}{mark}')}*")
+    return [path for path in found if re.fullmatch(_RANDOM, path.name.removeprefix(f".{folder.name}{mark}"))]
 
 
 def _swap(staging: Path, folder: Path) -> None:
     if not folder.exists():
         staging.replace(folder)
         return
-    retired = staging.with_name(staging.name.replace(".new-", ".old-"))
+    retired = staging.with_name(f".{folder.name}{_OLD}{staging.name[-8:]}")
     folder.replace(retired)
     try:
         staging.replace(folder)

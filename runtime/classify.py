@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -32,18 +32,19 @@ class ClassifyOptions:
     threads: int | None = None
 
 
-def find_model(model: Path | None) -> Path:
+def find_model(model: Path | None, option: str = "--model ") -> Path:
     """The model file that is meant: a file as it is; in a folder the export, int8 preferred.
 
     Args:
         model: a ``.tflite`` file, an export folder or a bundle; None for ``./model``.
+        option: how the user named it, for the message.
 
     Raises:
         UsageError: no model file there.
     """
     folder = model or DEFAULT_FOLDER
     if model is not None and not model.exists():
-        raise UsageError(f"--model {shown(model)}: no such file or folder")
+        raise UsageError(f"{option}{shown(model)}: no such file or folder")
     if model is not None and not model.is_dir():
         return model
     candidates = sorted([*folder.glob("export/*.tflite"), *folder.glob("*.tflite")])
@@ -75,13 +76,16 @@ def classify_all(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
         print(f"warning: {warning}", file=log)
     answered, failed = [], []
     try:
-        for source, picture in _pictures(options):
+        for source, picture, decode_ms in _pictures(options):
             try:
                 answer = classifier.classify(picture, options.top_k, options.threshold)
             except ImageError as error:
+                if options.paths == (source,):
+                    raise
                 failed.append(source)
                 print(f"skipped: {one_line(error)}", file=log)
                 continue
+            answer = _with_decode(answer, decode_ms)
             answered.append(answer)
             print(as_json(source, answer) if options.json else as_text(source, answer), file=out, flush=True)
             if options.camera is not None:
@@ -97,17 +101,24 @@ def classify_all(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
     return 1 if not answered or any(source in named for source in failed) else 0
 
 
-def _pictures(options: ClassifyOptions) -> Iterator[tuple[str, Any]]:
+def _with_decode(answer: Classification, milliseconds: float) -> Classification:
+    """Add what a frame's decoding took before it came to the classifier."""
+    stages = answer.milliseconds
+    return replace(answer, milliseconds=replace(stages, decode=stages.decode + milliseconds))
+
+
+def _pictures(options: ClassifyOptions) -> Iterator[tuple[str, Any, float]]:
+    """Name, picture, and milliseconds its decoding took already."""
     if options.camera is None:
         from runtime.sources.files import picture_paths
 
         for path in picture_paths(options.paths):
-            yield path, path
+            yield path, path, 0.0
     else:
         from runtime.sources.opencv import camera_frames
 
         for number, frame in enumerate(camera_frames(options.camera)):
-            yield f"frame {number}", frame
+            yield f"frame {number}", frame.pixels, frame.decode_ms
 
 
 def _summarize(answered: list[Classification], failed: list[str], log: TextIO) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from runtime.command import run_command
+from runtime.command import HelpFormatter, run_command
 from runtime.errors import UsageError
 
 _DESCRIPTION = "Runs picture classifiers (.tflite) on this device."
@@ -36,7 +36,7 @@ TensorFlow's resize, which does not smooth: --resample tf-bilinear gives their p
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; loads nothing heavy."""
-    raw = argparse.RawDescriptionHelpFormatter
+    raw = HelpFormatter
     parser = argparse.ArgumentParser("runtime", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=raw)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     classify = commands.add_parser(
@@ -124,7 +124,7 @@ def _info(args: argparse.Namespace) -> int:
     from runtime.classify import find_model
     from runtime.info import info_json, info_text
 
-    model = find_model(args.model)
+    model = find_model(args.model, option="")
     print(info_json(model) if args.json else info_text(model))
     return 0
 

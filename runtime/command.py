@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import textwrap
 import warnings
 from collections.abc import Sequence
 
@@ -12,6 +13,18 @@ from runtime.errors import EdgeExportError, one_line
 
 # Conventional exit code of a program ended by Ctrl-C: 128 + SIGINT.
 _INTERRUPTED = 130
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Fills paragraphs to the terminal's width and leaves indented lines, which are examples, as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        blocks = []
+        for block in text.strip("\n").split("\n\n"):
+            lines = block.splitlines()
+            plain = not any(line.startswith("  ") or line.endswith(":") for line in lines)
+            blocks.append(textwrap.fill(block, width) if plain else block)
+        return "\n\n".join(blocks) + "\n"
 
 
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
@@ -45,6 +58,9 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     except EdgeExportError as error:
         sys.stderr.write(f"{parser.prog}: error: {one_line(error)}\n")
         return error.exit_code
+    except MemoryError:
+        sys.stderr.write(f"{parser.prog}: error: not enough memory; use smaller pictures, or a smaller model\n")
+        return 1
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{parser.prog}: interrupted\n")
         return _INTERRUPTED

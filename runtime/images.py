@@ -97,6 +97,8 @@ def open_image(data: bytes, name: object) -> Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (UnidentifiedImageError, KeyError):
         kind = looks_like(data)
+        if "picture" in kind and "HEIC" not in kind:
+            raise ImageError(f"{name}: damaged or truncated; it begins like {kind}") from None
         advice = "; save it as JPEG" if "HEIC" in kind else ""
         raise ImageError(f"{name}: not a picture in a known format; it looks like {kind}{advice}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -176,9 +178,10 @@ def to_rgb(image: Image) -> Image:
     if image.mode in {"RGBA", "LA", "PA", "RGBa"} or "transparency" in image.info:
         from PIL import Image as module
 
-        rgba = image.convert("RGBA")
-        ground = module.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return module.alpha_composite(ground, rgba).convert("RGB")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        ground = module.new("RGB", rgba.size, (255, 255, 255))
+        ground.paste(rgba, mask=rgba.getchannel("A"))
+        return ground
     return image.convert("RGB")
 
 

@@ -38,7 +38,7 @@ def main() -> int:
         run("toolkit", "train", photos, "--output-dir", bundle, "--cache-dir", FOLDER / "cache")
         run("toolkit", "convert", bundle, "--quantize")
         report = json.loads((bundle / "export" / "export.json").read_bytes())
-        model = bundle / "export" / report["files"][-1]["file"]
+        model = bundle / "export" / [entry for entry in report["files"] if entry["accepted"]][-1]["file"]
         test = held_out(bundle)
         pictures = [photos / entry["path"] for entry in for_the_eye(test)]
         run("runtime", "classify", "--model", model, "--top-k", "1", *pictures)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from converters import bundle
 from converters.tensorflow import import_tensorflow
-from runtime.errors import EdgeExportError
+from runtime.errors import DataError, EdgeExportError
+from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes
 from runtime.interpreter import processors
 from runtime.preprocess import resize
@@ -90,8 +91,11 @@ def stored_pictures(
     """Decode and resize the pictures that the bundle keeps."""
 
     def load(position: int) -> NDArray[Any]:
-        path = index.images[position].path
-        return resize(decode_image(read_image_bytes(path), path), preprocessing)
+        image = index.images[position]
+        data = read_image_bytes(image.path)
+        if hashlib.sha256(data).hexdigest() != image.digest:
+            raise DataError(f"{shown(image.path)} was changed while the training ran; run it again")
+        return resize(decode_image(data, image.path), preprocessing)
 
     def stack(positions: Sequence[int]) -> NDArray[Any]:
         # Filled picture by picture: a thousand of them take 150 to 270 MB, and a list as well would double that.

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from runtime.command import run_command
+from runtime.command import HelpFormatter, run_command
 from runtime.errors import MissingPackageError
 from toolkit.commands import architectures, convert, sample_data, train
 
@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         "toolkit",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in (train, convert, architectures, sample_data):

@@ -106,7 +106,7 @@ def index_folder(root: Path) -> DatasetIndex:
         for (path, class_id), digest in zip(files, _check_all([path for path, _ in files]), strict=True):
             bar.update()
             if isinstance(digest, ImageError):
-                skipped.append(SkippedFile(path, str(digest).removeprefix(f"{path}: ")))
+                skipped.append(SkippedFile(path, str(digest).removeprefix(f"{shown(path)}: ")))
             else:
                 records.append(ImageRecord(path, class_id, digest))
     records, doubles = _drop_duplicates(records, labels)
@@ -214,7 +214,7 @@ def _check(path: Path) -> str | ImageError:
     """Digest of a file whose header is a picture's, or what is wrong with it."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for its other end
-            return ImageError(f"{path}: not a regular file")
+            return ImageError(f"{shown(path)}: not a regular file")
         data = read_image_bytes(path)
         open_image(data, path)
     except ImageError as error:

@@ -92,7 +92,7 @@ def extract_features(
                     for content, result in compute(model, preprocessing, list(pending.items())):
                         bar.update()
                         if isinstance(result, ImageError):
-                            failures[content] = str(result).removeprefix(f"{pending[content]}: ")
+                            failures[content] = str(result).removeprefix(f"{shown(pending[content])}: ")
                             continue
                         vectors[content] = fresh[content] = result
                         if time.monotonic() - stored >= _STORE_EVERY:

@@ -139,11 +139,11 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     options = options or TrainOptions()
     architecture = find_architecture(options.architecture)
     _require_packages()
-    prepare_output_folder(options.output_dir)
     preprocessing = preprocessing_of(architecture)
     cache_dir = options.cache_dir or default_cache_dir()
     shares = options.split.shares()
-    class_folders(image_dir)  # no folder, no classes: told before weights are fetched for it
+    class_folders(image_dir)  # no folder, no classes: told before anything is touched or fetched
+    prepare_output_folder(options.output_dir)
     backbone = load_backbone(
         architecture,
         weights=options.weights,
@@ -158,7 +158,7 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     table = extract_features(backbone, preprocessing, index.images, cache_dir)
     index = index.without(table.failures)
     if table.failures:
-        notify(f"{len(table.failures)} pictures turned out to be damaged and are skipped")
+        notify(f"damaged, found while decoding and skipped: {len(table.failures)}")
     notify(f"{table.from_cache} of {len(index.images)} features from the cache, {_speed(table)}")
     _require_counts(index, shares, notify)
     split = split_images(index.images, options.split)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,44 +18,58 @@ from runtime.file_kind import shown
 # A stream that stays silent for this long is taken for dead.
 _TIMEOUT_MS = 10_000
 _NUMBER = re.compile(r"[0-9]{1,4}")
+# A URL that ends in one of these is a file that has an end; any other URL is a stream that should have none.
+_VIDEO_FILES = (".mp4", ".m4v", ".avi", ".mkv", ".mov", ".webm")
 
 
-def camera_frames(camera: str) -> Iterator[NDArray[np.uint8]]:
-    """Frames until the source ends.
+class Frame(NamedTuple):
+    """A frame, uint8 (height, width, 3), RGB, and the milliseconds its decoding took."""
+
+    pixels: NDArray[np.uint8]
+    decode_ms: float
+
+
+def camera_frames(camera: str) -> Iterator[Frame]:
+    """Frames until a file ends.
 
     Args:
         camera: number of a device, path of a video, ``frames/%05d.jpg``, or a URL.
 
-    Yields:
-        uint8 (height, width, 3), RGB.
-
     Raises:
         MissingPackageError: OpenCV is not installed.
-        SourceError: the source cannot be opened, or gives no frame at all.
+        SourceError: the source cannot be opened, gives no frame at all, or is a camera or stream that falls silent.
     """
     cv2 = _import_opencv()
-    # A device by number takes no timeouts; FFmpeg, which opens files and streams, does.
-    if _NUMBER.fullmatch(camera):
-        capture = cv2.VideoCapture(int(camera))
-    else:
-        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS]
-        capture = cv2.VideoCapture(camera, cv2.CAP_FFMPEG, timeouts)
-        if not capture.isOpened():
-            capture = cv2.VideoCapture(camera)
+    capture = _open(cv2, camera)
     try:
         if not capture.isOpened():
             raise SourceError(_cannot_open(camera))
         count = 0
-        while True:
-            good, frame = capture.read()
+        while capture.grab():  # waits for the camera; what follows is work
+            started = time.perf_counter()
+            good, frame = capture.retrieve()
             if not good:
-                if not count:
-                    raise SourceError(f"--camera {shown(camera)}: opened, but gives no frames")
-                return
+                break
             count += 1
-            yield _to_rgb(cv2, frame)
+            pixels = _to_rgb(cv2, frame)
+            yield Frame(pixels, (time.perf_counter() - started) * 1000)
+        if not count:
+            raise SourceError(f"--camera {shown(camera)}: opened, but gives no frames")
+        if _NUMBER.fullmatch(camera) or ("://" in camera and not camera.lower().endswith(_VIDEO_FILES)):
+            raise SourceError(
+                f"--camera {shown(camera)}: fell silent after {count} frames (unplugged, or the stream broke)"
+            )
     finally:
         capture.release()
+
+
+def _open(cv2: Any, camera: str) -> Any:
+    # A device by number takes no timeouts; FFmpeg, which opens files and streams, does.
+    if _NUMBER.fullmatch(camera):
+        return cv2.VideoCapture(int(camera))
+    timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS]
+    capture = cv2.VideoCapture(camera, cv2.CAP_FFMPEG, timeouts)
+    return capture if capture.isOpened() else cv2.VideoCapture(camera)
 
 
 def _import_opencv() -> Any:

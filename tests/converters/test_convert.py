@@ -192,6 +192,8 @@ def test_a_file_that_loses_too_much_is_refused(converted: Path, monkeypatch: pyt
     assert report == caught.value.conversion.report
     assert [(entry["kind"], entry["accepted"]) for entry in report["files"]] == [("float32", True), ("int8", False)]
     assert report["files"][1]["accuracy_drop"] > 2
+    # Nor is it spoken of when the float file alone is asked for.
+    assert [entry["kind"] for entry in convert(converted).report["files"]] == ["float32"]
 
 
 def test_a_stricter_limit_is_tried_again(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,3 +243,12 @@ def test_no_test_pictures(shapes: Path, small_bundle: Path, tmp_path: Path) -> N
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such model folder"):
         convert(tmp_path / "nothing")
+
+
+def test_a_file_that_was_not_asked_for_now_stays(converted: Path) -> None:
+    int8 = next((converted / "export").glob("*_int8.tflite"))
+    before = int8.read_bytes()
+    report = convert(converted, ConvertOptions(force=True)).report
+    assert int8.read_bytes() == before
+    assert [entry["kind"] for entry in report["files"]] == ["float32", "int8"]
+    assert {"trained", "float32", "int8"} <= report["test_scores"][0].keys()

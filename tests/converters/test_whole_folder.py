@@ -61,7 +61,7 @@ def test_the_folder_of_a_killed_process_is_removed(tmp_path: Path, holder: subpr
 
 
 def test_a_bundle_whose_replacement_was_killed_is_found_again(tmp_path: Path) -> None:
-    retired = tmp_path / ".model.old-abc"
+    retired = tmp_path / ".model.edge-export-old-abcdefgh"
     retired.mkdir()
     (retired / "spec.json").write_text("{}")
     with pytest.raises(ModelError, match="is not a model bundle"):  # it is there again, if not whole

@@ -121,6 +121,15 @@ def test_a_bad_picture_named_by_itself(
     assert said.err.splitlines()[0].startswith(f"skipped: {prefix}bad.jpg: not a picture")
 
 
+def test_a_single_bad_picture_is_one_error(photos: Path, colours: Path, capsys: Capture) -> None:
+    (photos / "bad.jpg").write_bytes((photos / "red.png").read_bytes()[:10] + b"?")
+    assert main(["classify", "--model", str(colours), str(photos / "bad.jpg")]) == 1
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert said.err.startswith("runtime: error: ")
+    assert "damaged or truncated" in said.err
+
+
 def test_a_folder_of_bad_pictures_only(tmp_path: Path, colours: Path, capsys: Capture) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"text")
     assert main(["classify", "--model", str(colours), str(tmp_path)]) == 1
@@ -194,7 +203,7 @@ def test_info(colours: Path, capsys: Capture) -> None:
     assert capsys.readouterr().out.startswith("file        ")
     assert main(["info", "--json", str(colours)]) == 0
     assert json.loads(capsys.readouterr().out)["labels"][0] == "red"
-    assert "--model none: no such file" in failure(capsys, 2, "info", "none")
+    assert "error: none: no such file" in failure(capsys, 2, "info", "none")
 
 
 @pytest.mark.parametrize("environment", ["device_python", "floor_python"])

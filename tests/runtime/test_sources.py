@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import http.server
+import io
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,9 +87,10 @@ def test_frames_have_their_colours_the_right_way_round(video: Path, frames: str)
         made = list(camera_frames(source))
         assert len(made) == len(colours)
         for frame, colour in zip(made, colours, strict=True):
-            assert frame.dtype == np.uint8
-            assert frame.shape == (48, 64, 3)
-            assert np.abs(frame[20, 30].astype(int) - COLOURS[colour]).max() < 12
+            assert frame.pixels.dtype == np.uint8
+            assert frame.pixels.shape == (48, 64, 3)
+            assert frame.decode_ms > 0
+            assert np.abs(frame.pixels[20, 30].astype(int) - COLOURS[colour]).max() < 12
 
 
 def test_the_command_on_a_video(video: Path, colours: Path, run_module: Run) -> None:
@@ -125,6 +129,32 @@ def test_what_cannot_be_opened_is_one_line(
     assert done.stderr.startswith("runtime: error: --camera ")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+class _OneMinute(http.server.BaseHTTPRequestHandler):
+    """Two pictures of an MJPEG stream, then nothing: what a camera does that loses its power."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        encoded = io.BytesIO()
+        Image.new("RGB", (64, 48), (255, 0, 0)).save(encoded, "JPEG")
+        for _ in range(20):
+            self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + encoded.getvalue() + b"\r\n")
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+def test_a_stream_that_breaks_off_is_an_error() -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _OneMinute) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        frames = camera_frames(f"http://127.0.0.1:{server.server_port}/stream.mjpg")
+        assert next(frames).pixels.shape == (48, 64, 3)
+        with pytest.raises(SourceError, match="fell silent after [0-9]+ frames"):
+            list(frames)
+        server.shutdown()
 
 
 @pytest.mark.parametrize("camera", ["", "-1", "99999999999999999999", "http://127.0.0.1:9/x", "."])

@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
     """An old bundle with an export."""
     write_bundle(tmp_path / "model", fill("old"))
     (tmp_path / "model" / "export").mkdir()
-    (tmp_path / "model" / "export" / "x.tflite").write_bytes(b"x")
+    (tmp_path / "model" / "export" / "x_int8.tflite").write_bytes(b"x")
     return tmp_path / "model"
 
 
@@ -79,7 +79,7 @@ def test_a_failure_leaves_the_old_one(folder: Path, error: BaseException) -> Non
     if isinstance(error, OSError):
         assert str(caught.value) == f"cannot write the model to {folder}: No space left on device"
     assert text_of(folder) == "old"
-    assert (folder / "export" / "x.tflite").exists()
+    assert (folder / "export" / "x_int8.tflite").exists()
     assert beside(folder) == ["model"]
 
 
@@ -87,7 +87,7 @@ def test_a_failure_between_the_renames_brings_the_old_one_back(folder: Path, mon
     real = Path.replace
 
     def replace(self: Path, target: Path) -> Path:
-        if ".new-" in self.name and Path(target).name == "model":
+        if "-new-" in self.name and Path(target).name == "model":
             raise KeyboardInterrupt
         return real(self, target)
 
@@ -106,7 +106,7 @@ from converters.bundle import write_bundle
 real = Path.replace
 def replace(self, target):
     done = real(self, target)
-    if {moment!r} in str(target if {moment!r} == ".old-" else self):
+    if {moment!r} in str(target if {moment!r} == "-old-" else self):
         os.kill(os.getpid(), signal.SIGKILL)
     return done
 def killed(folder):
@@ -118,12 +118,12 @@ write_bundle(Path(sys.argv[1]), killed if {moment!r} == "fill" else fill("new"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-@pytest.mark.parametrize(("moment", "expected"), [("fill", "old"), (".old-", "old"), (".new-", "new")])
+@pytest.mark.parametrize(("moment", "expected"), [("fill", "old"), ("-old-", "old"), ("-new-", "new")])
 def test_killed_at_any_moment(folder: Path, moment: str, expected: str) -> None:
     code = KILLED.format(moment=moment)
     done = subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, check=False)
     assert done.returncode == -9
-    assert len(beside(folder)) > 1 or moment == ".old-"
+    assert len(beside(folder)) > 1 or moment == "-old-"
     prepare_output_folder(folder)
     assert text_of(folder) == expected
     assert beside(folder) == ["model"]
@@ -163,7 +163,7 @@ def test_many_writers_and_readers(folder: Path) -> None:
 
 
 def test_a_name_with_pattern_characters(tmp_path: Path) -> None:
-    other = tmp_path / ".m.new-1"
+    other = tmp_path / ".m.edge-export-new-abcdefgh"
     other.mkdir()
     write_bundle(tmp_path / "[m]*", fill("a"))
     write_bundle(tmp_path / "[m]*", fill("b"))
@@ -182,6 +182,25 @@ def test_other_peoples_files_are_not_lost(tmp_path: Path, name: str, with_bundle
     with pytest.raises(UsageError, match=f"holds {name.split('/')[0]}, which is no part of a model and would be lost"):
         write_bundle(target, fail)
     assert (target / name).read_text() == "mine"
+
+
+def test_other_peoples_files_among_the_exports_are_not_lost(folder: Path) -> None:
+    (folder / "export").mkdir(exist_ok=True)
+    (folder / "export" / "x_int8.tflite").touch()
+    prepare_output_folder(folder)
+    (folder / "export" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds export/notes.txt, which is no part of a model"):
+        write_bundle(folder, fill("new"))
+    assert (folder / "export" / "notes.txt").read_text() == "mine"
+
+
+def test_folders_that_only_look_like_ours_are_left_alone(tmp_path: Path, folder: Path) -> None:
+    names = [".model.old-backup", ".model.new-plans", ".model.edge-export-old-notes", ".none.edge-export-old-mine"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    prepare_output_folder(tmp_path / "none")
+    write_bundle(folder, fill("new"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "model"])
 
 
 def test_what_desktops_leave_is_no_obstacle(folder: Path) -> None:

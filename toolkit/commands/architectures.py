@@ -7,14 +7,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+from runtime.command import HelpFormatter
+
 _DESCRIPTION = "List the networks that `toolkit train --architecture` takes."
 _EPILOG = """\
-parameters       of the network without its ImageNet classifier, millions
-multiply-adds    for one picture, millions, as published with the classifier
-ImageNet top-1   published accuracy, per cent; --json has the page it stands on
-int8 size        what an exported int8 file will be about, without your classes
-weights          shipped, in an installed package, in --model-dir, in the cache, or still to be fetched
+  params    parameters of the network without its ImageNet classifier, millions
+  MACs      multiply-adds for one picture, millions, as published with the classifier
+  top-1     published ImageNet accuracy, per cent; --json has the page it stands on
+  int8      what an exported int8 file will be about, without your classes
+  weights   shipped, in an installed package, in --model-dir, in the cache, or still to be fetched
 """
+# Where weights are, in a word.
+_WHERE = {
+    "bundled": "shipped",
+    "package": "installed",
+    "cache": "cached",
+    "model-dir": "in --model-dir",
+    "download": "to download",
+    "install": "to install",
+}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="list the networks one can train with",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--model-dir", metavar="DIR", type=Path, help="folder with weight files you have already")
     parser.add_argument("--cache-dir", metavar="DIR", type=Path, help="of downloads (default: the user's cache)")
@@ -54,22 +65,21 @@ def run(args: argparse.Namespace) -> int:
                 "top1_source": architecture.top1_source,
                 "expected_int8_bytes": architecture.expected_int8_bytes,
                 "weights": source.where,
-                "weights_text": _weights_text(str(source), architecture.weights.install_command, source.where),
+                "weights_path": None if source.path is None else str(source.path),
+                "install": architecture.weights.install_command if source.where == "install" else None,
             }
         )
     if args.json:
         for entry in entries:
             print(json.dumps(entry))
         return 0
-    header = ["name", "weights", "input", "parameters", "multiply-adds", "ImageNet top-1", "int8 size"]
+    header = ["name", "weights", "input", "params", "MACs", "top-1", "int8"]
     print(render_table(header, [_row(entry) for entry in entries], left=2))
+    for command in sorted({str(entry["install"]) for entry in entries if entry["install"]}):
+        print(f"\nto install: {command}")
     sources = sorted({str(entry["top1_source"]) for entry in entries if entry["top1_source"]})
     print("\nImageNet top-1 as published on:", *sources, sep="\n  ")
     return 0
-
-
-def _weights_text(where: str, install: str | None, kind: str) -> str:
-    return f"to be installed: {install}" if kind == "install" else where
 
 
 def _row(entry: dict[str, Any]) -> list[str]:
@@ -78,7 +88,7 @@ def _row(entry: dict[str, Any]) -> list[str]:
 
     return [
         entry["name"] + (" (default)" if entry["default"] else ""),
-        entry["weights_text"],
+        _WHERE[entry["weights"]],
         f"{entry['input_size']} px",
         f"{entry['parameters'] / 1e6:.2f} M",
         number(entry["multiply_adds_millions"], "d") + " M" * (entry["multiply_adds_millions"] is not None),

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runtime.command import HelpFormatter
 from runtime.file_kind import shown
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="make .tflite files of a trained model and check them",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "model_dir",
@@ -124,7 +125,7 @@ def _accuracy(accuracy: dict[str, Any]) -> list[str]:
 
 
 def _print_next(conversion: Conversion) -> None:
-    files = conversion.report["files"]
+    files = [entry for entry in conversion.report["files"] if entry["accepted"]]
     if not files:
         return
     facts = files[-1]

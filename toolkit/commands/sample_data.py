@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime.command import HelpFormatter
 from runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="get pictures to try the toolkit on: drawn shapes, or flower photographs",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("kind", choices=["shapes", "flowers"], help="which pictures")
     parser.add_argument("folder", metavar="DIR", type=Path, help="where to put them; a new or empty folder")

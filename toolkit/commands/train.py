@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime.command import HelpFormatter
 from runtime.errors import UsageError
 from runtime.file_kind import shown
 from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE
@@ -46,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="train a classifier on a folder of pictures",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("image_dir", nargs="?", metavar="IMAGE_DIR", type=Path, help="a folder per class")
     parser.add_argument(
