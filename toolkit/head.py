@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from runtime.errors import UsageError
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 #: L2 penalties that are tried when none is given; the one with the least validation cross-entropy is kept.
 PENALTIES = (3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
+#: Largest class over smallest from which on the classes are balanced.
+IMBALANCE = 2.0
+
+ClassWeights = Literal["auto", "none"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,10 @@ class Head:
         """Class probabilities, float32 (images, classes), rows adding up to 1."""
         return _softmax(features @ self.kernel + self.bias)
 
+    def scaled(self, factor: float) -> Head:
+        """The head whose logits are ``factor`` times as large: the same answers, other scores."""
+        return Head(self.kernel * np.float32(factor), self.bias * np.float32(factor), self.penalty)
+
 
 @dataclass(frozen=True)
 class HeadOptions:
@@ -43,6 +54,10 @@ class HeadOptions:
         batch_size: images a step.
         learning_rate: of Adam at the start; it falls to 0 along a cosine.
         penalties: L2 penalties to choose from.
+        class_weights: ``auto`` lets every class count the same where the largest has ``IMBALANCE`` times as many
+            training images as the smallest, or more; ``none`` lets every image count the same.
+        label_smoothing: share of the target that is spread over all classes, 0 to below 1
+            (https://arxiv.org/abs/1512.00567, section 7).
         seed: of the order of the images.
     """
 
@@ -50,7 +65,13 @@ class HeadOptions:
     batch_size: int = 64
     learning_rate: float = 0.01
     penalties: tuple[float, ...] = PENALTIES
+    class_weights: ClassWeights = "auto"
+    label_smoothing: float = 0.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise UsageError(f"--label-smoothing must be 0 or more and less than 1, not {self.label_smoothing:g}")
 
 
 def train_head(
@@ -76,23 +97,38 @@ def train_head(
     # One scale for all features keeps their relative sizes, which carry meaning, and makes one learning rate
     # and one range of penalties serve every backbone. It goes into the kernel at the end.
     scale = np.float32(1.0 / max(float(np.sqrt(np.mean(np.square(training[0])))), 1e-12))
+    weights = balance(training[1], classes, options.class_weights)
     scaled = (training[0] * scale, training[1])
     heads = []
     for penalty in options.penalties:
-        kernel, bias = _fit(scaled, classes, penalty, options, on_epoch)
+        kernel, bias = _fit(scaled, weights, penalty, options, on_epoch)
         heads.append(Head(kernel * scale, bias, penalty))
-    return min(heads, key=lambda head: cross_entropy(head.scores(validation[0]), validation[1]))
+    features, class_ids = validation
+    return min(heads, key=lambda head: cross_entropy(head.scores(features), class_ids, weights))
+
+
+def balance(class_ids: Ints, classes: int, choice: ClassWeights) -> Floats:
+    """Weight of an image of each class, float32 (classes,), on average 1 over the images.
+
+    Args:
+        class_ids: of the training images, int64 (images,); every class stands in it.
+        classes: number of classes.
+        choice: see ``HeadOptions.class_weights``.
+    """
+    counts = np.bincount(class_ids, minlength=classes)
+    if choice == "none" or counts.max() < IMBALANCE * counts.min():
+        return np.ones(classes, np.float32)
+    weights: Floats = (len(class_ids) / (classes * np.maximum(counts, 1))).astype(np.float32)
+    return weights
 
 
 def _fit(
-    data: tuple[Floats, Ints],
-    classes: int,
-    penalty: float,
-    options: HeadOptions,
-    on_epoch: Callable[[], object],
+    data: tuple[Floats, Ints], weights: Floats, penalty: float, options: HeadOptions, on_epoch: Callable[[], object]
 ) -> tuple[Floats, Floats]:
     """Minimise cross-entropy + penalty / 2 * |kernel|^2 with Adam (https://arxiv.org/abs/1412.6980)."""
-    features, targets = data[0], np.eye(classes, dtype=np.float32)[data[1]]
+    classes, smoothing = len(weights), np.float32(options.label_smoothing)
+    features, share = data[0], weights[data[1]][:, None]
+    targets = np.eye(classes, dtype=np.float32)[data[1]] * (1 - smoothing) + smoothing / np.float32(classes)
     # The bias is a last row of the parameters, with a 1 behind every feature vector.
     features = np.concatenate([features, np.ones((len(features), 1), np.float32)], axis=1)
     parameters = np.zeros((features.shape[1], classes), np.float32)
@@ -106,7 +142,7 @@ def _fit(
         for batch in np.array_split(random.permutation(len(features)), steps):
             step += 1
             x = features[batch]
-            error = (_softmax(x @ parameters) - targets[batch]) / np.float32(len(batch))
+            error = (_softmax(x @ parameters) - targets[batch]) * share[batch] / np.float32(len(batch))
             gradient = x.T @ error + decay * parameters
             first += np.float32(0.1) * (gradient - first)
             second += np.float32(0.001) * (gradient * gradient - second)
@@ -123,7 +159,8 @@ def _softmax(logits: Floats) -> Floats:
     return result
 
 
-def cross_entropy(scores: Floats, class_ids: Ints) -> float:
-    """Mean of -log(score of the right class), in nats."""
+def cross_entropy(scores: Floats, class_ids: Ints, weights: Floats | None = None) -> float:
+    """Mean of -log(score of the right class), in nats; each image counts as much as its class's weight."""
     right = scores[np.arange(len(class_ids)), class_ids]
-    return float(-np.log(np.maximum(right, 1e-12)).mean())
+    shares = None if weights is None else weights[class_ids]
+    return float(np.average(-np.log(np.maximum(right, 1e-12)), weights=shares))

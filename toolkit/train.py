@@ -27,6 +27,7 @@ from toolkit.bundle_files import (
     fill_bundle,
     stored_pictures,
 )
+from toolkit.calibrate import Calibration, calibrate
 from toolkit.dataset import DatasetIndex, SkippedFile, check_counts, class_folders, index_folder
 from toolkit.features import FeatureTable, extract_features
 from toolkit.folders import default_cache_dir
@@ -114,6 +115,7 @@ class _Trained:
     preprocessing: Preprocessing
     split: dict[Share, list[int]]
     head: Head
+    calibration: Calibration
     accuracy: dict[Share, Accuracy]
     test_scores: Floats
 
@@ -164,8 +166,10 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     split = split_images(index.images, options.split)
     data = {share: _arrays(table, index, positions) for share, positions in split.items()}
     head = _train_head(data, index, options)
+    head, calibration = calibrate(head, *data["validation"])
+    notify(f"calibration: {calibration}")
     accuracy = {share: Accuracy.of(head.scores(x), y) for share, (x, y) in data.items()}
-    trained = _Trained(index, backbone, preprocessing, split, head, accuracy, head.scores(data["test"][0]))
+    trained = _Trained(index, backbone, preprocessing, split, head, calibration, accuracy, head.scores(data["test"][0]))
     content = _content(trained, options)
     written = not content.stands_in(options.output_dir)
     if written:
@@ -257,6 +261,7 @@ def _content(trained: _Trained, options: TrainOptions) -> BundleContent:
         "images_per_class": dict(zip(index.labels, index.counts(), strict=True)),
         "skipped": [{"path": str(s.path), "reason": s.reason} for s in index.skipped],
         "penalty": head.penalty,
+        "calibration": trained.calibration.to_json(),
         "split": {
             "validation_percentage": options.split.validation_percentage,
             "testing_percentage": options.split.testing_percentage,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolkit.head import PENALTIES, Floats, HeadOptions, Ints, cross_entropy, train_head
+from runtime.errors import UsageError
+from toolkit.head import PENALTIES, ClassWeights, Floats, HeadOptions, Ints, balance, cross_entropy, train_head
 
 
 def blobs(count: int, classes: int = 3, seed: int = 0) -> tuple[Floats, Ints]:
@@ -73,3 +74,48 @@ def test_one_picture_a_class() -> None:
 def test_no_pictures_no_scores() -> None:
     head = train_head(blobs(30), blobs(30), 3, HeadOptions(epochs=1))
     assert head.scores(np.zeros((0, 16), np.float32)).shape == (0, 3)
+
+
+def test_rare_classes_count_as_much_as_common_ones() -> None:
+    common, rare = blobs(400, 2), blobs(400, 2, seed=1)
+    features = np.concatenate([common[0][common[1] == 0], rare[0][rare[1] == 1][:8]])
+    features += np.random.default_rng(3).normal(0, 4, features.shape).astype(np.float32)
+    class_ids = np.array([0] * (len(features) - 8) + [1] * 8)
+    recall = {}
+    for choice in ("auto", "none"):
+        options = HeadOptions(class_weights=choice, penalties=(0.3,))  # type: ignore[arg-type]
+        head = train_head((features, class_ids), (features, class_ids), 2, options)
+        test = rare[0] + np.random.default_rng(4).normal(0, 4, rare[0].shape).astype(np.float32)
+        recall[choice] = (head.scores(test).argmax(axis=1)[rare[1] == 1] == 1).mean()
+    assert recall["auto"] > recall["none"] + 0.1
+
+
+@pytest.mark.parametrize(
+    ("counts", "choice", "expected"),
+    [
+        ((5, 9), "auto", (1, 1)),
+        ((5, 10), "auto", (1.5, 0.75)),
+        ((5, 10), "none", (1, 1)),
+        ((1, 1, 4), "auto", (2, 2, 0.5)),
+    ],
+)
+def test_weights_of_classes(counts: tuple[int, ...], choice: ClassWeights, expected: tuple[float, ...]) -> None:
+    class_ids = np.repeat(np.arange(len(counts)), counts)
+    weights = balance(class_ids, len(counts), choice)
+    assert weights.tolist() == pytest.approx(expected)
+    assert weights[class_ids].mean() == pytest.approx(1.0)
+
+
+def test_label_smoothing_makes_scores_humble() -> None:
+    features, class_ids = blobs(300)
+    highest = {}
+    for smoothing in (0.0, 0.2):
+        options = HeadOptions(label_smoothing=smoothing, penalties=(0.003,))
+        highest[smoothing] = train_head((features, class_ids), (features, class_ids), 3, options).scores(features).max()
+    assert highest[0.0] > 0.98
+    assert highest[0.2] < 0.95
+
+
+def test_label_smoothing_out_of_range() -> None:
+    with pytest.raises(UsageError, match="label-smoothing must be 0 or more and less than 1, not 1"):
+        HeadOptions(label_smoothing=1)

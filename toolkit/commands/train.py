@@ -82,6 +82,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=200,
         help="training pictures kept in the bundle for quantisation (default: 200)",
     )
+    parser.add_argument(
+        "--class-weights",
+        choices=["auto", "none"],
+        default="auto",
+        help="auto: every class counts the same where one has twice as many pictures as another, or more; "
+        "none: every picture counts the same",
+    )
+    parser.add_argument(
+        "--label-smoothing",
+        metavar="S",
+        type=float,
+        default=0.0,
+        help="share of each target spread over all classes, against overconfidence (default: 0)",
+    )
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of all that is random (default: 0)")
     parser.add_argument("--json", action="store_true", help="the result as one JSON object on standard output")
     parser.set_defaults(run=run)
@@ -110,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
         model_dir=args.model_dir,
         cache_dir=args.cache_dir,
         split=SplitOptions(args.validation_percentage, args.testing_percentage),
-        head=HeadOptions(seed=args.seed),
+        head=HeadOptions(class_weights=args.class_weights, label_smoothing=args.label_smoothing, seed=args.seed),
         calibration_images=args.calibration_images,
         seed=args.seed,
     )
