@@ -23,7 +23,7 @@ from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
 
 #: Pictures the shifts are measured on, at most; more change nothing but the time it takes.
-PICTURES = 100
+PICTURES = 200
 # Rounds for each layer: what clipping at 0 and 6 leaves of the shift after the first is taken by the next.
 _ROUNDS = 2
 # A channel with a smaller share of values off the clipping borders is left alone: its mean says little.
