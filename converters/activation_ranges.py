@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.layerwise import LayerwiseModel
+from runtime.quantization import Quantization
 
 # BuiltinOperator values of the schema. Producers whose output may have any range, and consumers that take any: the
 # others (CONCATENATION, RESHAPE, pools, ...) want the same one on both sides, or have a table made for it.
@@ -36,8 +37,8 @@ def choose_range(whole: LayerwiseModel, operator: Any, reference: list[NDArray[n
         reference: what the float model's twin gives, one array a picture.
     """
     index = int(operator.outputs[0])
-    readers = [whole.code(other) for other in whole.operators if index in map(int, other.inputs)]
-    free = whole.code(operator) in _PRODUCERS and readers and set(readers) <= _CONSUMERS
+    readers = {whole.code(reader) for reader in whole.readers(index)}
+    free = whole.code(operator) in _PRODUCERS and readers and readers <= _CONSUMERS
     if not free or index in map(int, whole.graph.outputs):
         return
     values = np.concatenate([value.reshape(-1)[:: max(1, value.size // _SAMPLE)] for value in reference])
@@ -54,8 +55,8 @@ def choose_range(whole: LayerwiseModel, operator: Any, reference: list[NDArray[n
 
 def _error(values: NDArray[np.float32], scale: float, zero_point: int) -> float:
     """Mean squared error of values that are stored in int8."""
-    stored = np.clip(np.rint(values / np.float32(scale)) + zero_point, -128, 127)
-    return float(np.mean(np.square((stored - zero_point) * np.float32(scale) - values)))
+    int8 = Quantization(np.dtype(np.int8), scale, zero_point)
+    return float(np.mean(np.square(int8.dequantize(int8.quantize(values)) - values)))
 
 
 def integer_bias(whole: LayerwiseModel, operator: Any, bias: NDArray[np.float32]) -> NDArray[np.int32]:

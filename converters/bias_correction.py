@@ -118,13 +118,12 @@ def _bias(whole: LayerwiseModel, real: LayerwiseModel, operator: Any, twin: Any)
     if twin is None or len(operator.inputs) != 3 or len(twin.inputs) != 3 or int(operator.inputs[2]) < 0:
         return None
     index = int(operator.inputs[2])
-    integers, exact = whole.constant(index), real.constant(int(twin.inputs[2]))
-    readers = sum(index in map(int, other.inputs) for other in whole.operators)
+    exact = real.constant_values(int(twin.inputs[2]), "<f4")
+    integers = whole.constant_values(index, "<i4")
     quantization = whole.graph.tensors[index].quantization
-    if integers is None or exact is None or readers != 1 or quantization is None or quantization.scale is None:
+    if not len(exact) or quantization is None or quantization.scale is None or len(whole.readers(index)) != 1:
         return None
-    values = np.frombuffer(np.asarray(exact.data, np.uint8).tobytes(), "<f4")
-    return _Bias(index, values) if len(integers.data) == values.nbytes else None
+    return _Bias(index, exact) if len(integers) == len(exact) else None
 
 
 def _shift(whole: LayerwiseModel, operator: Any, bias: int, reference: list[NDArray[np.float32]]) -> None:
@@ -142,7 +141,7 @@ def _shift(whole: LayerwiseModel, operator: Any, bias: int, reference: list[NDAr
     active = np.mean([((v > limits.min) & (v < limits.max)).mean(axis=0) for v in integers], axis=0)
     shift = np.where(active >= _LEAST_ACTIVE, error / np.maximum(active, _LEAST_ACTIVE), 0.0)
     tensor = whole.graph.tensors[bias]
-    values = np.frombuffer(np.asarray(whole.constant(bias).data, np.uint8).tobytes(), "<i4")  # type: ignore[union-attr]
+    values = whole.constant_values(bias, "<i4")
     moved = np.rint(values + shift / np.asarray(tensor.quantization.scale, np.float64))
     _store(whole, bias, np.clip(moved, -(2**31), 2**31 - 1).astype("<i4"))
 

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 from converters.tensorflow import import_tensorflow
 from converters.whole_folder import clear_up, replace_folder
-from runtime.errors import DataError, ModelError, UsageError
+from runtime.errors import DataError, ModelError, UsageError, first_line
 from runtime.file_kind import shown
+from runtime.files import SYSTEM_FILES
 from runtime.quiet import quiet_stderr
 from runtime.spec import SPEC_FILE_NAME, ModelSpec
 
@@ -38,6 +39,9 @@ TEST_IMAGES_FILE = "test_images.npz"
 TEST_SPLIT_FILE = "test_split.json"
 METRICS_FILE = "metrics.json"
 EXPORT_FOLDER = "export"
+#: What ``toolkit convert`` keeps in its folder beside the files themselves.
+REPORT_FILE = "export.json"
+SCRATCH_PREFIX = ".convert-"
 _FILES = (
     MODEL_FILE,
     SPEC_FILE_NAME,
@@ -48,8 +52,6 @@ _FILES = (
     METRICS_FILE,
 )
 _ARCHIVES = (MODEL_FILE, CALIBRATION_FILE, TEST_IMAGES_FILE)
-# What desktops leave in folders.
-_SYSTEM_FILES = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,7 @@ class ModelBundle:
             with quiet_stderr():
                 return keras.saving.load_model(self.folder / MODEL_FILE, compile=False, safe_mode=True)
         except Exception as error:  # zip, JSON, HDF5 and Keras errors
-            line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(f"cannot load {shown(self.folder / MODEL_FILE)}: {line}") from error
+            raise ModelError(f"cannot load {shown(self.folder / MODEL_FILE)}: {first_line(error)}") from error
 
     def calibration_images(self) -> NDArray[Any]:
         """(count, height, width, 3), 0..255."""
@@ -179,7 +180,7 @@ def prepare_output_folder(folder: Path) -> None:
             raise UsageError(f"--output-dir {shown(folder)} is a file; name a folder")
         if Path.cwd().is_relative_to(folder.resolve()):
             raise UsageError(f"--output-dir {shown(folder)} is the current folder; name one that can be replaced")
-        names = {path.name for path in folder.iterdir()} - {*_SYSTEM_FILES, *_FILES, EXPORT_FOLDER}
+        names = {path.name for path in folder.iterdir()} - {*SYSTEM_FILES, *_FILES, EXPORT_FOLDER}
         exports = folder / EXPORT_FOLDER
         if exports.is_dir():
             names |= {f"{EXPORT_FOLDER}/{path.name}" for path in exports.iterdir() if not _is_export(path.name)}
@@ -195,8 +196,8 @@ def prepare_output_folder(folder: Path) -> None:
 def _is_export(name: str) -> bool:
     """Whether ``toolkit convert`` may have put a file of this name into its folder."""
     return (
-        name in {"export.json", ".export.json", *_SYSTEM_FILES}
-        or name.startswith(".convert-")
+        name in {REPORT_FILE, f".{REPORT_FILE}", *SYSTEM_FILES}
+        or name.startswith(SCRATCH_PREFIX)
         or (name.endswith(("_float32.tflite", "_int8.tflite")))
     )
 

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.bias_correction import correct_biases
-from converters.bundle import CALIBRATION_FILE, MODEL_FILE, TEST_IMAGES_FILE, ModelBundle, TestPictures
+from converters.bundle import CALIBRATION_FILE, MODEL_FILE, SCRATCH_PREFIX, TEST_IMAGES_FILE, ModelBundle, TestPictures
 from converters.formats.tflite import convert_float32, convert_int8
 from converters.metadata import add_metadata
 from converters.options import ConvertOptions
 from converters.report import carry_over, export_key, hand_over, is_accepted, make_report, up_to_date
 from converters.verify import ExportResult, Reference, verify_file
 from converters.whole_folder import scratch_folder
-from runtime.errors import DataError, EdgeExportError, ModelError
+from runtime.errors import DataError, EdgeExportError, ModelError, first_line
 from runtime.preprocess import normalize
 from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
 
@@ -77,7 +77,7 @@ def convert(folder: Path, options: ConvertOptions | None = None, notify: Callabl
         raise DataError(f"cannot write to {target}: it is a file, not a folder")
     try:
         target.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(target, ".convert-") as scratch:
+        with scratch_folder(target, SCRATCH_PREFIX) as scratch:
             notify("Loading the trained model")
             model = bundle.keras_model()
             calibration = bundle.calibration_images()
@@ -159,8 +159,7 @@ def _make(
     except EdgeExportError:
         raise
     except Exception as error:  # ConverterError and whatever else comes up in TensorFlow
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"TensorFlow cannot convert the model to {kind}: {line}") from error
+        raise ModelError(f"TensorFlow cannot convert the model to {kind}: {first_line(error)}") from error
 
 
 def _prove(

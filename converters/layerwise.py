@@ -47,6 +47,15 @@ class LayerwiseModel:
         buffer = self.model.buffers[self.graph.tensors[tensor_index].buffer]
         return buffer if buffer.data is not None and len(buffer.data) else None
 
+    def constant_values(self, tensor_index: int, dtype: str) -> NDArray[Any]:
+        """The values of a constant tensor, flat; empty where it is none."""
+        buffer = self.constant(tensor_index)
+        return np.frombuffer(b"" if buffer is None else np.asarray(buffer.data, np.uint8).tobytes(), dtype)
+
+    def readers(self, tensor_index: int) -> list[Any]:
+        """The operators that read a tensor."""
+        return [operator for operator in self.operators if tensor_index in map(int, operator.inputs)]
+
     def fed(self, operator: Any) -> list[int]:
         """Indices of the tensors that the operator computes with and that are no constants, each once."""
         return list(dict.fromkeys(int(i) for i in operator.inputs if i >= 0 and self.constant(int(i)) is None))

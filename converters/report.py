@@ -10,6 +10,7 @@ from typing import Any
 from converters.bundle import (
     CALIBRATION_FILE,
     MODEL_FILE,
+    REPORT_FILE,
     TEST_IMAGES_FILE,
     TEST_SPLIT_FILE,
     ModelBundle,
@@ -21,7 +22,6 @@ from runtime.errors import ModelError
 from runtime.spec import SPEC_FILE_NAME
 from runtime.versions import package_version
 
-REPORT_FILE = "export.json"
 _REPORT_VERSION = 1
 # Change it when the same bundle and options would give other files.
 _RECIPE = 1
@@ -110,9 +110,7 @@ def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> di
     entries = {entry["kind"]: entry for entry in report["files"]}
     for kind in options.kinds:
         entry = entries.get(kind)
-        if entry is None or not is_accepted(entry["accuracy_drop"], options):
-            return None
-        if not _is_intact(target, entry):
+        if entry is None or not is_accepted(entry["accuracy_drop"], options) or not _is_intact(target, entry):
             return None
     wanted = [
         entry

@@ -50,3 +50,9 @@ class ModelError(DataError):
 
 class SourceError(DataError):
     """A camera, file or stream that gives no frames."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a foreign library's error, or its kind where it says nothing."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

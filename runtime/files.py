@@ -8,6 +8,9 @@ from pathlib import Path
 from runtime.errors import DataError
 from runtime.file_kind import shown
 
+#: Files that desktops leave in folders; nobody means them, and nobody misses them.
+SYSTEM_FILES = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
+
 
 def read_file(path: Path, max_bytes: int, error: type[DataError]) -> bytes:
     """A file's bytes.

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from runtime.errors import DataError, ImageError, UsageError
 from runtime.file_kind import shown
+from runtime.files import SYSTEM_FILES
 from runtime.images import IMAGE_SUFFIXES, find_files, natural_key, open_image, read_image_bytes
 from toolkit.progress import progress_bar
 
-#: Files that systems leave in folders; nobody misses them in a list of skipped files.
-_SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini"))
+# A camera card keeps no case.
+_SYSTEM_FILES = frozenset(name.lower() for name in SYSTEM_FILES)
 
 
 @dataclass(frozen=True)

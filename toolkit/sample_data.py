@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from runtime.errors import DataError, UsageError
+from runtime.files import SYSTEM_FILES
 from toolkit import shapes
 from toolkit.download import fetch
 from toolkit.progress import progress_bar
@@ -30,7 +31,6 @@ FLOWER_CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 # The real archive holds 3,671 files of 230 MB.
 _MAX_ARCHIVE_FILES = 10_000
 _MAX_ARCHIVE_BYTES = 1024**3
-_LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _drawn_before(folder: Path, seed: int) -> set[Path]:
 
 def _visible(folder: Path) -> list[Path]:
     """What is in a folder, which may be missing, but for what desktops leave there."""
-    return sorted(entry for entry in folder.iterdir() if entry.name not in _LITTER) if folder.exists() else []
+    return sorted(entry for entry in folder.iterdir() if entry.name not in SYSTEM_FILES) if folder.exists() else []
 
 
 def _require_own(folder: Path, path: Path, seed: int) -> None:

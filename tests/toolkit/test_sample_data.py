@@ -5,10 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -136,28 +132,15 @@ def write_archive(path: Path, *extra: tuple[str, bytes, dict[str, object]]) -> s
     return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+def archive_site(site: tuple[Path, str]) -> tuple[Path, str]:
     """A served archive path (to be written by the test) and its address."""
-    monkeypatch.setenv("no_proxy", "*")
-    folder = tmp_path / "site"
-    folder.mkdir()
-    handler = partial(QuietHandler, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield folder / "flower_photos.tgz", f"http://127.0.0.1:{httpd.server_address[1]}/flower_photos.tgz"
-        httpd.shutdown()
-        thread.join()
+    folder, url = site
+    return folder / "flower_photos.tgz", f"{url}/flower_photos.tgz"
 
 
-def test_fetches_flowers(site: tuple[Path, str], tmp_path: Path) -> None:
-    archive, url = site
+def test_fetches_flowers(archive_site: tuple[Path, str], tmp_path: Path) -> None:
+    archive, url = archive_site
     checksum = write_archive(archive)
     folder = tmp_path / "data" / "flowers"
     assert fetch_flowers(folder, url=url, checksum=checksum) == SampleData(folder, FLOWER_CLASSES, 10, 10)
@@ -170,8 +153,8 @@ def test_fetches_flowers(site: tuple[Path, str], tmp_path: Path) -> None:
     assert fetch_flowers(folder, url=url, checksum=checksum) == SampleData(folder, FLOWER_CLASSES, 10, 0)
 
 
-def test_relative_folder(site: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive, url = site
+def test_relative_folder(archive_site: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, url = archive_site
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -180,16 +163,16 @@ def test_relative_folder(site: tuple[Path, str], tmp_path: Path, monkeypatch: py
     assert len(contents(here / "flowers")) == 11
 
 
-def test_archive_put_there_by_hand_is_used_and_kept(site: tuple[Path, str], tmp_path: Path) -> None:
+def test_archive_put_there_by_hand_is_used_and_kept(archive_site: tuple[Path, str], tmp_path: Path) -> None:
     by_hand = tmp_path / "flower_photos.tgz"
     checksum = write_archive(by_hand)
-    _, url = site
+    _, url = archive_site
     assert fetch_flowers(tmp_path / "flowers", url=url, checksum=checksum).new == 10
     assert by_hand.exists()
 
 
-def test_what_a_killed_run_left_is_cleared(site: tuple[Path, str], tmp_path: Path) -> None:
-    archive, url = site
+def test_what_a_killed_run_left_is_cleared(archive_site: tuple[Path, str], tmp_path: Path) -> None:
+    archive, url = archive_site
     left = tmp_path / "data" / ".flowers.unpacking" / "roses"
     left.mkdir(parents=True)
     (left / "half.jpg").write_bytes(b"half")
@@ -216,8 +199,8 @@ HOSTILE: dict[str, tuple[str, bytes, dict[str, object]]] = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_archive(site: tuple[Path, str], tmp_path: Path, kind: str) -> None:
-    archive, url = site
+def test_hostile_archive(archive_site: tuple[Path, str], tmp_path: Path, kind: str) -> None:
+    archive, url = archive_site
     folder = tmp_path / "data" / "flowers"
     with pytest.raises(DataError, match=r"(refused to|cannot) unpack"):
         fetch_flowers(folder, url=url, checksum=write_archive(archive, HOSTILE[kind]))
@@ -227,9 +210,9 @@ def test_hostile_archive(site: tuple[Path, str], tmp_path: Path, kind: str) -> N
 
 @pytest.mark.parametrize("limit", ["_MAX_ARCHIVE_FILES", "_MAX_ARCHIVE_BYTES"])
 def test_archive_over_the_limits(
-    site: tuple[Path, str], tmp_path: Path, limit: str, monkeypatch: pytest.MonkeyPatch
+    archive_site: tuple[Path, str], tmp_path: Path, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive, url = site
+    archive, url = archive_site
     monkeypatch.setattr(sample_data, limit, 8)
     with pytest.raises(DataError, match="refused to unpack .* more than"):
         fetch_flowers(tmp_path / "data" / "flowers", url=url, checksum=write_archive(archive))

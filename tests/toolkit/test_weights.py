@@ -7,10 +7,6 @@ import hashlib
 import shutil
 import socket
 import sys
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -28,25 +24,6 @@ BUNDLED = find_architecture("mobilenet_1.00_224")
 LITE = find_architecture("efficientnet_lite0")
 FETCHED = find_architecture("mobilenet_0.50_160")
 NO_TOP, WITH_TOP = "mobilenet_1_0_224_tf_no_top.h5", "mobilenet_1_0_224_tf.h5"
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
-    """A folder and the address under which it is served."""
-    monkeypatch.setenv("no_proxy", "*")
-    folder = tmp_path / "site"
-    folder.mkdir()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield folder, f"http://127.0.0.1:{httpd.server_address[1]}"
-        httpd.shutdown()
-        thread.join()
 
 
 def closed_port() -> int:

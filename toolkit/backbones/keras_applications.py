@@ -10,7 +10,7 @@ from typing import Any
 
 from converters.formats.tflite import convert_float32
 from converters.tensorflow import import_tensorflow
-from runtime.errors import ModelError
+from runtime.errors import ModelError, first_line
 from runtime.file_kind import shown
 from toolkit.atomic import write_bytes
 from toolkit.backbones.registry import Backbone
@@ -63,5 +63,4 @@ class KerasBackbone(Backbone):
             whole.load_weights(path)
             model.set_weights(whole.get_weights()[: len(model.weights)])
         except Exception as error:  # h5py and Keras raise whatever comes up in a damaged file
-            line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(f"{shown(path)} does not fit {self.architecture.name}: {line}") from error
+            raise ModelError(f"{shown(path)} does not fit {self.architecture.name}: {first_line(error)}") from error
