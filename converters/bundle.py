@@ -184,6 +184,8 @@ def prepare_output_folder(folder: Path) -> None:
         exports = folder / EXPORT_FOLDER
         if exports.is_dir():
             names |= {f"{EXPORT_FOLDER}/{path.name}" for path in exports.iterdir() if not _is_export(path.name)}
+    except FileNotFoundError:
+        return  # another run is replacing it at this moment: there is nothing in it that is not its own
     except OSError as error:
         raise UsageError(f"--output-dir {shown(folder)} cannot be used: {error.strerror or error}") from error
     if names:

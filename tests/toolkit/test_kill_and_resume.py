@@ -114,7 +114,7 @@ def test_a_terminal_sees_rate_and_time_left(many: Path, tmp_path: Path) -> None:
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     command = [sys.executable, "-m", "toolkit.cli", "train", str(many), "--output-dir", str(tmp_path / "model")]
-    command += ["--cache-dir", str(tmp_path / "cache"), "--architecture", "mobilenet_0.25_128", "--weights", "none"]
+    command += ["--cache-dir", str(tmp_path / "cache"), "--architecture", "mobilenet_1.00_224", "--weights", "none"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal)
     os.close(terminal)
     said = b""
