@@ -20,14 +20,14 @@ class Accuracy:
     images: int
 
     @classmethod
-    def of(cls, scores: NDArray[np.float32], class_ids: NDArray[np.int64]) -> Accuracy:
-        """Compare the highest score's class with the truth.
+    def of(cls, answered: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Accuracy:
+        """Count the images whose answered labels are exactly the true ones.
 
         Args:
-            scores: (images, classes).
-            class_ids: (images,).
+            answered: bool (images, classes), of ``converters.answers``.
+            truth: bool (images, classes).
         """
-        return cls(int((scores.argmax(axis=1) == class_ids).sum()), len(class_ids))
+        return cls(int((answered == truth).all(axis=1).sum()), len(truth))
 
     @property
     def value(self) -> float:

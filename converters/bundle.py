@@ -7,7 +7,7 @@
     labels.txt         one label a line, for other programs
     calibration.npz    ``images``: uint8 training pictures, resized, for quantisation
     test_images.npz    ``images``: uint8 test pictures, resized, for checking an export
-    test_split.json    path, class, sha256 and scores of each test picture, in the order of test_images.npz
+    test_split.json    path, labels, sha256 and scores of each test picture, in the order of test_images.npz
     metrics.json       accuracies and the options of the training
 """
 
@@ -60,14 +60,14 @@ class TestPictures:
 
     Attributes:
         images: (count, height, width, 3), 0..255, as ``preprocess.resize`` gives them.
-        class_ids: int64 (count,).
+        truth: which labels each picture has, bool (count, classes).
         digests: hex sha256 of each picture's file.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
     images: NDArray[Any]
-    class_ids: NDArray[np.int64]
+    truth: NDArray[np.bool_]
     digests: tuple[str, ...]
 
 
@@ -136,13 +136,15 @@ class ModelBundle:
         images = _read_images(self.folder / TEST_IMAGES_FILE, self.spec)
         try:
             entries = json.loads(path.read_bytes())["images"][: len(images)]
-            class_ids = np.array([entry["class_id"] for entry in entries], np.int64)
+            truth = np.zeros((len(entries), len(self.spec.labels)), np.bool_)
+            for row, entry in enumerate(entries):
+                truth[row, entry["class_ids"] if "class_ids" in entry else [entry["class_id"]]] = True
             digests = tuple(str(entry["sha256"]) for entry in entries)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise ModelError(f"{shown(path)} is damaged: {error!r}") from error
         if len(digests) != len(images):
             raise ModelError(f"{shown(path)} lists {len(digests)} pictures, {TEST_IMAGES_FILE} holds {len(images)}")
-        return TestPictures(images, class_ids, digests)
+        return TestPictures(images, truth, digests)
 
     def trained_accuracy(self) -> dict[str, Any]:
         """The ``accuracy`` part of the metrics."""

@@ -133,7 +133,9 @@ def _reference(model: Any, bundle: ModelBundle, calibration: NDArray[Any]) -> tu
         np.asarray(model([normalize(images[start : start + 4], bundle.spec.preprocessing)], training=False))
         for start in range(0, len(images), 4)
     ]
-    return Reference(bundle.folder / name, np.concatenate(batches), pictures.class_ids), pictures
+    spec = bundle.spec
+    scores = np.concatenate(batches)
+    return Reference(bundle.folder / name, scores, pictures.truth, spec.task, spec.least_scores()), pictures
 
 
 def _check_model(model: Any, bundle: ModelBundle) -> None:

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 import runtime
 from converters.accuracy import Accuracy
+from converters.answers import answers
 from runtime.errors import ModelError
 from runtime.model_file import ModelFile
 from runtime.op_versions import required_runtime
+from runtime.spec import Task
 
 # Seconds: generous, since a thousand pictures on a slow processor take minutes.
 _TIMEOUT = 3600
@@ -33,17 +35,29 @@ class Reference:
     Attributes:
         images: ``.npz`` file with the pictures.
         scores: of the Keras model, float32 (count, classes).
-        class_ids: the truth, int64 (count,); empty when the pictures are not test pictures.
+        truth: which labels each picture has, bool (count, classes); no rows when they are not test pictures.
+        task: of the model.
+        least_scores: from which on each class counts as an answer, 0..1; see ``converters.answers``.
     """
 
     images: Path
     scores: NDArray[np.float32]
-    class_ids: NDArray[np.int64]
+    truth: NDArray[np.bool_]
+    task: Task = "single-label"
+    least_scores: tuple[float, ...] = ()
+
+    def answers(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """The labels that scores of these pictures stand for, bool (count, classes)."""
+        return answers(scores, self.task, self.least_scores)
+
+    def accuracy_of(self, scores: NDArray[np.float32]) -> Accuracy:
+        """Of a model's scores, float32 (count, classes), on these pictures."""
+        return Accuracy.of(self.answers(scores[: len(self.truth)]), self.truth)
 
     @property
     def accuracy(self) -> Accuracy:
         """Of the Keras model."""
-        return Accuracy.of(self.scores[: len(self.class_ids)], self.class_ids)
+        return self.accuracy_of(self.scores)
 
 
 @dataclass(frozen=True)
@@ -111,8 +125,8 @@ def verify_file(path: Path, kind: str, reference: Reference) -> ExportResult:
     scores, facts = run_in_process(path, reference.images)
     if not np.isfinite(scores).all():
         raise ModelError(f"{path.name} gives scores that are not numbers")
-    same = scores.argmax(axis=1) == reference.scores.argmax(axis=1)
-    accuracy = Accuracy.of(scores[: len(reference.class_ids)], reference.class_ids)
+    same = (reference.answers(scores) == reference.answers(reference.scores)).all(axis=1)
+    accuracy = reference.accuracy_of(scores)
     drop = (reference.accuracy.value - accuracy.value) * 100 if accuracy.images else None
     return ExportResult(
         path=path,

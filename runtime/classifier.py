@@ -41,10 +41,23 @@ class Stages:
 
 @dataclass(frozen=True)
 class Classification:
-    """The answer for one picture: the best predictions, best first, and what they cost."""
+    """The answer for one picture.
+
+    Attributes:
+        predictions: the best classes, best first.
+        labels: what the picture shows: one label, or none where the best score is too low for an answer
+            (``unknown``); with a multi-label model all labels whose scores reach their thresholds.
+        milliseconds: what it cost.
+    """
 
     predictions: tuple[Prediction, ...]
+    labels: tuple[str, ...]
     milliseconds: Stages
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the picture shows nothing that the model knows."""
+        return not self.labels
 
 
 class Classifier:
@@ -102,7 +115,7 @@ class Classifier:
         scores = self._real_scores(self.model.run(tensor))
         ended = time.perf_counter()
         stages = Stages(*((b - a) * 1000 for a, b in _pairs(started, decoded, preprocessed, ended)))
-        return Classification(self.rank(scores, top_k, threshold), stages)
+        return Classification(self.rank(scores, top_k, threshold), self.answer(scores), stages)
 
     def scores(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Scores of a picture that is resized already.
@@ -130,6 +143,18 @@ class Classifier:
         order = np.argsort(-scores, kind="stable")[: max(0, top_k)]
         labels = self.contract.labels
         return tuple(Prediction(int(i), labels[i], float(scores[i])) for i in order if float(scores[i]) >= threshold)
+
+    def answer(self, scores: NDArray[np.float32]) -> tuple[str, ...]:
+        """The labels that hold, best first; see ``Classification.labels``.
+
+        Args:
+            scores: float32 (classes,), as ``scores`` gives them.
+        """
+        labels, least = self.contract.labels, self.contract.least_scores
+        order = np.argsort(-scores, kind="stable")
+        if self.contract.task == "single-label":
+            order = order[:1]
+        return tuple(labels[i] for i in order if float(scores[i]) >= least[i])
 
     def _decode(self, picture: str | Path | bytes | Image | NDArray[np.uint8]) -> Image:
         if isinstance(picture, bytes):

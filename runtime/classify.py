@@ -87,7 +87,8 @@ def classify_all(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
                 continue
             answer = _with_decode(answer, decode_ms)
             answered.append(answer)
-            print(as_json(source, answer) if options.json else as_text(source, answer), file=out, flush=True)
+            text = as_json(source, answer) if options.json else as_text(source, answer, classifier.contract.task)
+            print(text, file=out, flush=True)
             if options.camera is not None:
                 del answered[:-1]  # an endless source must not fill the memory
     except KeyboardInterrupt:

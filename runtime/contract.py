@@ -64,6 +64,13 @@ class ModelContract:
     task: Task
     warnings: tuple[str, ...]
 
+    @property
+    def least_scores(self) -> tuple[float, ...]:
+        """The score from which on each class counts as an answer, 0..1, for each class."""
+        if self.spec is not None:
+            return self.spec.least_scores()
+        return (0.0,) * len(self.labels)
+
 
 def read_contract(path: Path, overrides: Overrides | None = None) -> ModelContract:
     """Find out how to use a model, without loading it into an interpreter.

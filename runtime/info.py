@@ -79,6 +79,7 @@ def _usage(file: ModelFile) -> dict[str, Any]:
     if contract.spec is not None:
         usage |= {"name": contract.spec.name, "backbone": contract.spec.backbone}
         usage["provenance"] = dict(contract.spec.provenance)
+        usage |= {"thresholds": dict(contract.spec.thresholds), "unknown_below": contract.spec.unknown_below}
     return usage
 
 
@@ -119,6 +120,8 @@ def info_text(path: Path) -> str:
     else:
         rows.append(("labels", _labels_text(info)))
         rows.append(("pixels", _pixels_text(info["preprocessing"])))
+        if answers := _answers_text(info):
+            rows.append(("answers", answers))
     operators = (f"{op['count']} x {op['name']} {op['version']}" for op in info["operators"])
     rows.append(("operators", ", ".join(operators)))
     rows.append(("needs", _needs_text(info)))
@@ -140,6 +143,17 @@ def _labels_text(info: dict[str, Any]) -> str:
         return "none in the file"
     more = f", ... ({len(labels)} in all)" if len(labels) > _LABELS_SHOWN else ""
     return f"{', '.join(map(shown, labels[:_LABELS_SHOWN]))}{more}; from {info['labels_from']}"
+
+
+def _answers_text(info: dict[str, Any]) -> str:
+    """From which score on a label is an answer; empty where every score is."""
+    if info.get("task") == "multi-label" and info.get("thresholds"):
+        least = [f"{shown(label)} {score:.1%}" for label, score in info["thresholds"].items()]
+        more = f", ... ({len(least)} in all)" if len(least) > _LABELS_SHOWN else ""
+        return f"all labels from their least score on: {', '.join(least[:_LABELS_SHOWN])}{more}"
+    if info.get("unknown_below"):
+        return f"unknown where the best score is below {info['unknown_below']:.1%}"
+    return ""
 
 
 def _pixels_text(pixels: dict[str, Any]) -> str:

@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 
 from runtime.errors import ModelError
 
-#: Version of the JSON that ``ModelSpec.to_json`` writes. A reader refuses a higher one.
-SCHEMA_VERSION = 1
+#: Version of the JSON that ``ModelSpec.to_json`` writes. A reader refuses a higher one. 2 added ``unknown_below``.
+SCHEMA_VERSION = 2
 #: Name of the spec in a bundle's folder and in the zip appended to a ``.tflite`` file.
 SPEC_FILE_NAME = "spec.json"
 
@@ -128,6 +128,7 @@ class ModelSpec:
         labels: the classes.
         calibration: of the scores; empty means that the model's output is used as it is.
         thresholds: label -> least score that counts as an answer; empty means none.
+        unknown_below: the answer is "unknown" where the best score of a single-label model is lower; 0 means never.
         provenance: digests, versions and options that made the model.
     """
 
@@ -138,10 +139,20 @@ class ModelSpec:
     labels: LabelList
     calibration: Mapping[str, float] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    unknown_below: float = 0.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_choice("task", self.task, get_args(Task))
+        for name, value in {"unknown_below": self.unknown_below, **self.thresholds}.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+                raise ModelError(f"the score threshold {name!r} must be 0 to 1; got {value!r}")
+        if strange := sorted(set(self.thresholds) - set(self.labels)):
+            raise ModelError(f"a score threshold for {strange[0]!r}, which is no label of the model")
+
+    def least_scores(self) -> tuple[float, ...]:
+        """The score from which on each class counts as an answer, 0..1, one for each class."""
+        return tuple(max(self.unknown_below, self.thresholds.get(label, 0.0)) for label in self.labels)
 
     def to_json(self) -> str:
         """UTF-8 text with sorted keys: one spec always gives the same bytes."""
@@ -154,6 +165,7 @@ class ModelSpec:
             "labels": list(self.labels),
             "calibration": dict(self.calibration),
             "thresholds": dict(self.thresholds),
+            "unknown_below": self.unknown_below,
             "provenance": dict(self.provenance),
         }
         return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
@@ -188,6 +200,7 @@ class ModelSpec:
                 labels=LabelList(tuple(content["labels"])),
                 calibration=dict(content.get("calibration", {})),
                 thresholds=dict(content.get("thresholds", {})),
+                unknown_below=content.get("unknown_below", 0.0),
                 provenance=dict(content.get("provenance", {})),
             )
         except (KeyError, TypeError, ValueError) as error:

@@ -24,7 +24,7 @@ from runtime.preprocess import resize
 from runtime.quiet import quiet_stderr
 from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
 from toolkit.backbones.registry import Backbone
-from toolkit.dataset import DatasetIndex, ImageRecord
+from toolkit.records import DatasetIndex, ImageRecord
 from toolkit.head import Floats, Head
 
 

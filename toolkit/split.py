@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runtime.errors import UsageError
-from toolkit.dataset import ImageRecord
+from toolkit.records import ImageRecord
 
 Share = Literal["training", "validation", "test"]
 
@@ -41,14 +41,14 @@ class SplitOptions:
 
 
 def split_images(images: Sequence[ImageRecord], options: SplitOptions) -> dict[Share, list[int]]:
-    """Assign each picture by the hash of its content.
+    """Assign each group of pictures by its hash.
 
     The share depends on the content alone: not on the name, the place of the folder or the other pictures, so
     adding pictures moves none from one share to another. Only a class that a share would lack gives it its
-    picture next to the border.
+    group next to the border.
 
     Args:
-        images: of all classes; each class must have at least as many as there are shares.
+        images: of all classes; each class should have at least as many groups as there are shares.
         options: the percentages.
 
     Returns:
@@ -58,38 +58,43 @@ def split_images(images: Sequence[ImageRecord], options: SplitOptions) -> dict[S
     validation_edge = test_edge + options.validation_percentage / 100
     edges: dict[Share, float] = {"test": test_edge / 2, "validation": (test_edge + validation_edge) / 2}
     edges["training"] = 1.0
-    share_of: list[Share] = []
-    by_class: dict[int, list[int]] = defaultdict(list)
-    for position, image in enumerate(images):
-        place = _place(image)
-        share_of.append("test" if place < test_edge else "validation" if place < validation_edge else "training")
-        by_class[image.class_id].append(position)
-    for positions in by_class.values():
-        _fill_shares(positions, images, share_of, edges, options.shares())
+    share_of: dict[str, Share] = {}
+    classes_of: dict[str, set[int]] = defaultdict(set)
+    for image in images:
+        place = _place(image.group)
+        share_of[image.group] = (
+            "test" if place < test_edge else "validation" if place < validation_edge else "training"
+        )
+        classes_of[image.group].update(image.class_ids)
+    _fill_shares(classes_of, share_of, edges, options.shares())
     result: dict[Share, list[int]] = {"training": [], "validation": [], "test": []}
-    for position, share in enumerate(share_of):
-        result[share].append(position)
+    for position, image in enumerate(images):
+        result[share_of[image.group]].append(position)
     return result
 
 
-def _place(image: ImageRecord) -> float:
-    """The content's hash as a number in [0, 1)."""
-    return int(image.digest[:16], 16) / 2.0**64
+def _place(group: str) -> float:
+    """The group's hash as a number in [0, 1)."""
+    return int(group[:16], 16) / 2.0**64
 
 
 def _fill_shares(
-    positions: list[int],
-    images: Sequence[ImageRecord],
-    share_of: list[Share],
-    edges: dict[Share, float],
-    shares: tuple[Share, ...],
+    classes_of: dict[str, set[int]], share_of: dict[str, Share], edges: dict[Share, float], shares: tuple[Share, ...]
 ) -> None:
-    """Give each empty share of one class the picture nearest to it, from a share that can spare one."""
-    for share in shares:
-        if any(share_of[p] == share for p in positions):
-            continue
-        sizes = Counter(share_of[p] for p in positions)
-        spare = [p for p in positions if sizes[share_of[p]] > 1]
-        if spare:
-            nearest = min(spare, key=lambda p: (abs(_place(images[p]) - edges[share]), images[p].digest))
-            share_of[nearest] = share
+    """Give each share that lacks a class the group nearest to it, from a share that can spare one."""
+    groups_of: dict[int, list[str]] = defaultdict(list)
+    for group, class_ids in classes_of.items():
+        for class_id in class_ids:
+            groups_of[class_id].append(group)
+    sizes = Counter((class_id, share_of[group]) for group, ids in classes_of.items() for class_id in ids)
+    for class_id, groups in sorted(groups_of.items()):
+        for share in shares:
+            if sizes[class_id, share]:
+                continue
+            spare = [g for g in groups if all(sizes[other, share_of[g]] > 1 for other in classes_of[g])]
+            if spare:
+                nearest = min(spare, key=lambda g: (abs(_place(g) - edges[share]), g))
+                for other in classes_of[nearest]:
+                    sizes[other, share_of[nearest]] -= 1
+                    sizes[other, share] += 1
+                share_of[nearest] = share

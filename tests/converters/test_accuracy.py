@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from converters.accuracy import Accuracy
+from converters.answers import answers
 
 # R. G. Newcombe, "Two-sided confidence intervals for the single proportion: comparison of seven methods",
 # Statistics in Medicine 17 (1998), table I: "score, no continuity correction".
@@ -34,8 +35,17 @@ def test_without_images() -> None:
 
 def test_of_scores() -> None:
     scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.5, 0.5]], np.float32)
-    assert Accuracy.of(scores, np.array([1, 1, 0])) == Accuracy(2, 3)
-    assert Accuracy.of(np.zeros((0, 2), np.float32), np.zeros(0, np.int64)) == Accuracy(0, 0)
+    truth = np.array([[0, 1], [0, 1], [1, 0]], np.bool_)
+    assert Accuracy.of(answers(scores, "single-label", (0.9, 0.9)), truth) == Accuracy(2, 3)
+    nothing = np.zeros((0, 2))
+    assert Accuracy.of(answers(nothing.astype(np.float32), "single-label", ()), nothing.astype(np.bool_)).images == 0
+
+
+def test_of_several_labels() -> None:
+    scores = np.array([[0.6, 0.3], [0.6, 0.2], [0.4, 0.1]], np.float32)
+    answered = answers(scores, "multi-label", (0.5, 0.3))
+    assert answered.tolist() == [[True, True], [True, False], [False, False]]
+    assert Accuracy.of(answered, np.array([[1, 1], [1, 1], [0, 0]], np.bool_)) == Accuracy(2, 3)
 
 
 def test_all_right_stays_within_one() -> None:

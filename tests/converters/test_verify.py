@@ -8,6 +8,7 @@ import pytest
 
 from converters import verify
 from converters.accuracy import Accuracy
+from converters.answers import answers
 from converters.metadata import add_metadata
 from converters.verify import Reference, run_in_process, verify_file
 from runtime.errors import ModelError
@@ -36,7 +37,7 @@ def reference(net: Net, tmp_path: Path) -> Reference:
     path = tmp_path / "images.npz"
     np.savez(path, images=net.pictures)
     scores = net.real_scores()
-    return Reference(path, scores, scores.argmax(axis=1))
+    return Reference(path, scores, answers(scores, "single-label", ()))
 
 
 def test_a_good_file(net: Net, exported: Path, reference: Reference) -> None:
@@ -44,7 +45,7 @@ def test_a_good_file(net: Net, exported: Path, reference: Reference) -> None:
     here = small_nets.scores(net.int8, net.pictures, net.preprocessing)
     np.testing.assert_allclose(result.scores, here, atol=1e-6)
     assert result.largest_score_difference == pytest.approx(np.abs(here - reference.scores).max())
-    agreement = float((here.argmax(axis=1) == reference.class_ids).mean())
+    agreement = float((here.argmax(axis=1) == reference.truth.argmax(axis=1)).mean())
     assert result.top1_agreement == agreement
     assert result.accuracy.value == agreement
     assert result.accuracy_drop == pytest.approx((1 - agreement) * 100)
@@ -59,7 +60,7 @@ def test_a_good_file(net: Net, exported: Path, reference: Reference) -> None:
 
 
 def test_without_test_pictures_there_is_no_drop(exported: Path, reference: Reference) -> None:
-    unlabelled = Reference(reference.images, reference.scores, np.zeros(0, np.int64))
+    unlabelled = Reference(reference.images, reference.scores, np.zeros((0, 5), np.bool_))
     result = verify_file(exported, "int8", unlabelled)
     assert (result.accuracy, result.accuracy_drop) == (Accuracy(0, 0), None)
     assert result.top1_agreement > 0.8

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from runtime.classifier import Classification, Prediction, Stages
 from runtime.results import as_json, as_text
 
 ANSWER = Classification(
-    (Prediction(3, "向日葵", 0.87654321), Prediction(0, "two\nlines", 0.1234)), Stages(1.23456, 0.5, 20.0)
+    (Prediction(3, "向日葵", 0.87654321), Prediction(0, "two\nlines", 0.1234)), ("向日葵",), Stages(1.23456, 0.5, 20.0)
 )
-NOTHING = Classification((), Stages(0, 0, 0))
+NOTHING = Classification((), ("a",), Stages(0, 0, 0))
 
 
 def test_json_has_exactly_this_form() -> None:
@@ -18,6 +19,8 @@ def test_json_has_exactly_this_form() -> None:
             {"class_id": 3, "label": "向日葵", "score": 0.876543},
             {"class_id": 0, "label": "two\nlines", "score": 0.1234},
         ],
+        "labels": ["向日葵"],
+        "unknown": False,
         "milliseconds": {"decode": 1.235, "preprocess": 0.5, "invoke": 20.0},
     }
 
@@ -38,3 +41,17 @@ def test_text_keeps_to_its_lines() -> None:
         "'two\\nlines \\x1b[31m花.jpg'",
         "          no class reaches the threshold",
     ]
+
+
+def test_unknown_is_said_before_the_guesses() -> None:
+    unsure = replace(ANSWER, labels=())
+    assert json.loads(as_json("a.jpg", unsure))["unknown"] is True
+    assert as_text("a.jpg", unsure).split("\n")[:3] == [
+        "a.jpg",
+        "          unknown: no score is high enough for an answer",
+        "   87.7%  向日葵",
+    ]
+
+
+def test_labels_that_do_not_hold_are_in_brackets() -> None:
+    assert as_text("a.jpg", ANSWER, "multi-label").split("\n")[1:] == ["   87.7%  向日葵", "   12.3%  ('two\\nlines')"]

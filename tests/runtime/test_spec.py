@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ SPEC = ModelSpec(
     labels=LabelList(("向日葵", " spaces ", "two\nlines", "0")),
     calibration={"temperature": 1.25},
     thresholds={"0": 0.5},
+    unknown_below=0.25,
     provenance={"toolkit": "0.1.0", "nested": {"seed": 1}},
 )
 
@@ -40,9 +42,9 @@ def test_unknown_keys_are_left_out() -> None:
     assert ModelSpec.from_json(changed(new_key=1, preprocessing=pixels | {"gamma": 2.2})) == SPEC
 
 
-@pytest.mark.parametrize("version", [None, 0, 2, "1", 1.5, []])
+@pytest.mark.parametrize("version", [None, 0, 3, "1", 1.5, []])
 def test_other_schema_versions_are_refused(version: Any) -> None:
-    with pytest.raises(ModelError, match=r"has schema version .*; this runtime reads 1 to 1: install a newer"):
+    with pytest.raises(ModelError, match=r"has schema version .*; this runtime reads 1 to 2: install a newer"):
         ModelSpec.from_json(changed(schema_version=version))
 
 
@@ -63,6 +65,10 @@ def test_other_schema_versions_are_refused(version: Any) -> None:
         (changed(labels=["a", 5]), "non-empty text"),
         (changed(labels=["a", ""]), "non-empty text"),
         (changed(labels=["b", "a", "b"]), "these are not: 'b'"),
+        (changed(unknown_below=1.5), "score threshold 'unknown_below' must be 0 to 1; got 1.5"),
+        (changed(unknown_below="x"), "score threshold 'unknown_below' must be 0 to 1; got 'x'"),
+        (changed(thresholds={"0": -1}), "score threshold '0' must be 0 to 1; got -1"),
+        (changed(thresholds={"other": 0.5}), "a score threshold for 'other', which is no label"),
         (changed(task="detection"), "task must be one of single-label, multi-label; got 'detection'"),
     ],
 )
@@ -121,3 +127,16 @@ def test_a_million_labels_alike_do_not_hang() -> None:
     with pytest.raises(ModelError, match="unique"):
         LabelList(tuple(map(str, range(200_000))) * 2)
     assert time.perf_counter() - started < 2
+
+
+def test_a_file_of_the_first_schema_opens() -> None:
+    # As version 0.1.0 wrote it, before `unknown_below`.
+    golden = Path(__file__).with_name("data") / "spec_1.json"
+    spec = ModelSpec.from_json(golden.read_bytes())
+    assert spec.labels.names == ("circle", "向日葵")
+    assert (spec.unknown_below, dict(spec.thresholds)) == (0.0, {"向日葵": 0.5})
+    assert spec.least_scores() == (0.0, 0.5)
+
+
+def test_the_least_score_of_each_class() -> None:
+    assert SPEC.least_scores() == (0.25, 0.25, 0.25, 0.5)

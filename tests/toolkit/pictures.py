@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from toolkit.dataset import SkippedFile
+from toolkit.records import SkippedFile
 
 
 def picture(number: int, size: int = 16) -> Image.Image:

@@ -11,13 +11,14 @@ import pytest
 
 from runtime.errors import UsageError
 from tests.toolkit.pictures import make_classes
-from toolkit.dataset import ImageRecord, index_folder
+from toolkit.dataset import index_folder
+from toolkit.records import ImageRecord
 from toolkit.split import Share, SplitOptions, split_images
 
 
 def records(seed: int, counts: list[int]) -> list[ImageRecord]:
     return [
-        ImageRecord(Path(f"{class_id}/{number}.jpg"), class_id, hashlib.sha256(b"%d %d %d" % key).hexdigest())
+        ImageRecord(Path(f"{class_id}/{number}.jpg"), (class_id,), hashlib.sha256(b"%d %d %d" % key).hexdigest())
         for class_id, count in enumerate(counts)
         for number in range(count)
         for key in [(seed, class_id, number)]

@@ -15,7 +15,7 @@ from runtime.file_kind import shown
 from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE
 
 if TYPE_CHECKING:
-    from toolkit.dataset import SkippedFile
+    from toolkit.records import SkippedFile
     from toolkit.train import TrainResult
 
 _DESCRIPTION = """\

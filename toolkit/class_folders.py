@@ -1,0 +1,98 @@
+"""The class folders of a data set, and the files in them; no picture is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runtime.errors import DataError, UsageError
+from runtime.file_kind import shown
+from runtime.files import SYSTEM_FILES
+from runtime.images import IMAGE_SUFFIXES, find_files, natural_key
+from toolkit.records import SkippedFile
+
+#: A folder of this name holds pictures that belong to no class.
+BACKGROUND = "_background_"
+
+# A camera card keeps no case.
+_SYSTEM_FILES = frozenset(name.lower() for name in SYSTEM_FILES)
+
+
+def list_pictures(folder: Path) -> tuple[list[Path], list[SkippedFile]]:
+    """Files below a folder that are pictures by their names, in natural order, and all others.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    found, skipped = [], []
+    for path in _list_files(folder):
+        if path.is_dir():
+            skipped.append(SkippedFile(path, "a link to a folder; not followed"))
+        elif path.suffix.lower() in IMAGE_SUFFIXES:
+            found.append(path)
+        else:
+            skipped.append(SkippedFile(path, f"not a picture by its name ({shown(path.suffix) or 'no ending'})"))
+    return found, skipped
+
+
+def class_folders(root: Path) -> tuple[tuple[str, ...], list[SkippedFile]]:
+    """Labels in natural order, and what lies beside them; ``_background_`` is no label.
+
+    Raises:
+        UsageError: no such folder.
+        DataError: no class folders, or only one.
+    """
+    try:
+        if not root.exists():
+            raise UsageError(f"no such folder: {shown(root)}")
+        if not root.is_dir():
+            raise UsageError(
+                f"{shown(root)} is a file; train on a folder that has one folder of pictures for each class"
+            )
+        # The name itself decides between names that are equal in natural order (a1, a01, A1).
+        entries = sorted(root.iterdir(), key=lambda p: (natural_key(p.name), p.name))
+        folders = [p for p in entries if p.is_dir() and not p.name.startswith(".")]
+    except OSError as error:
+        raise UsageError(f"cannot read the folder {shown(root)}: {error.strerror}") from error
+    loose = [p for p in entries if not p.is_dir() and not _is_system_file(p)]
+    skipped = [SkippedFile(path, "lies beside the class folders, not in one") for path in loose]
+    skipped += [SkippedFile(p, "a link to a folder above it; not followed") for p in folders if _leads_above(p)]
+    folders = [p for p in folders if not _leads_above(p) and p.name != BACKGROUND]
+    if not folders:
+        pictures = sum(p.suffix.lower() in IMAGE_SUFFIXES for p in loose)
+        raise DataError(
+            f"{shown(root)} has {pictures} pictures but no class folders: put each class into a folder of its own, "
+            f"for example {shown(root / 'cat')} and {shown(root / 'dog')}"
+        )
+    if len(folders) == 1:
+        raise DataError(
+            f"{shown(root)} has one class folder, {folders[0].name!r}; a classifier needs two or more (for a single "
+            "thing, add a folder of pictures without it)"
+        )
+    for folder in folders:
+        _require_text(folder)
+    return tuple(folder.name for folder in folders), skipped
+
+
+def _leads_above(folder: Path) -> bool:
+    """Whether a class folder is a link to a folder that holds it."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
+
+
+def _require_text(folder: Path) -> None:
+    """A label is written into files; bytes that are no text in any language cannot be."""
+    try:
+        folder.name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"the name of the class folder {shown(folder)} is not UTF-8; rename the folder") from error
+
+
+def _is_system_file(path: Path) -> bool:
+    return path.name.startswith(".") or path.name.lower() in _SYSTEM_FILES
+
+
+def _list_files(folder: Path) -> list[Path]:
+    try:
+        return [path for path in find_files(folder) if not _is_system_file(path)]
+    except OSError as error:
+        where = error.filename or folder
+        raise DataError(f"cannot read the folder {shown(where)}: {error.strerror}") from error
