@@ -18,6 +18,8 @@ _LEAST_CELL, _LARGEST_CELL, _WANTED_SIDE, _TEXT = 4, 48, 900, 12
 # Cells narrower than this get no number.
 _CELL_WITH_NUMBER = 26
 _LABEL_CHARACTERS = 24
+# Of those that the font which comes with Pillow draws, end of Latin Extended-A.
+_LAST_LETTER = "\u017f"
 # Of a full cell and of an empty one, RGB; blue on white.
 _FULL, _EMPTY = np.array([8, 81, 156]), np.array([255, 255, 255])
 
@@ -42,8 +44,8 @@ def confusion_png(counts: NDArray[np.int64], labels: Sequence[str]) -> tuple[byt
 
     font = ImageFont.load_default(_TEXT)
     cell = int(np.clip(_WANTED_SIDE // len(labels), _LEAST_CELL, _LARGEST_CELL))
-    names = [_short(label) for label in labels] if cell > _TEXT else []
-    margin = 24 + max((int(font.getlength(name)) for name in names), default=0)
+    names = [_short(label, number) for number, label in enumerate(labels)] if cell > _TEXT else []
+    margin = 48 + max((int(font.getlength(name)) for name in names), default=0)
     side = margin + cell * len(labels) + 8
     image = Image.new("RGB", (side, side), "white")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -51,8 +53,8 @@ def confusion_png(counts: NDArray[np.int64], labels: Sequence[str]) -> tuple[byt
     cells = Image.fromarray(colours).resize((cell * len(labels),) * 2, Image.Resampling.NEAREST)
     image.paste(cells, (margin, margin))
     draw = ImageDraw.Draw(image)
-    draw.text((margin, 4), "answer \u2192", "black", font)
-    draw.text((4, margin - 18), "class \u2193", "black", font)
+    draw.text((margin, 4), "answer", "black", font)
+    draw.text((4, margin - 18), "class", "black", font)
     for number, name in enumerate(names):
         middle = margin + cell * number + cell // 2
         draw.text((margin - 6, middle), name, "black", font, anchor="rm")
@@ -77,6 +79,8 @@ def _upright(image: Picture, name: str, middle: int, bottom: int, font: FreeType
     image.paste(strip.rotate(90, expand=True), (middle - (_TEXT + 4) // 2, bottom - length))
 
 
-def _short(label: str) -> str:
-    text = "".join(c if c.isprintable() else " " for c in label)
-    return text if len(text) <= _LABEL_CHARACTERS else text[: _LABEL_CHARACTERS - 1] + "\u2026"
+def _short(label: str, number: int) -> str:
+    """A label as far as there is room for it; the class's number where the font has not all of its letters."""
+    if not label.isprintable() or max(label) > _LAST_LETTER:
+        return f"class {number}"
+    return label if len(label) <= _LABEL_CHARACTERS else label[: _LABEL_CHARACTERS - 3] + "..."

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,8 +89,9 @@ def translate(
         The new words, and one line for each old name that has a new one, and for each default that differs.
     """
     state = _Translation(folder_exists)
-    words = iter(argv)
-    for word in words:
+    words = deque(argv)
+    while words:
+        word = words.popleft()
         if word == "--":
             state.words += [word, *words]
             break
@@ -99,7 +101,7 @@ def translate(
             state.words.append(word)
             state.seen.add(typed)
             continue
-        words = _take(state, name, typed, value if "=" in word else None, words)
+        _take(state, name, typed, value if "=" in word else None, words)
     if state.old_style:
         _old_defaults(state)
     return state.words, tuple(state.notices)
@@ -130,21 +132,21 @@ def _old_name(typed: str) -> str | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _take(state: _Translation, name: str, typed: str, value: str | None, words: Iterator[str]) -> Iterator[str]:
-    """Add what an old flag means now; returns the words that are left."""
+def _take(state: _Translation, name: str, typed: str, value: str | None, words: deque[str]) -> None:
+    """Add what an old flag means now; its value may be the next of the words that are left."""
     is_old = typed != _OLD.get(name)
     state.old_style = state.old_style or is_old
     switch = name.removeprefix("no")
     if switch in _SWITCHES:
-        words, value = _switch_value(words, value)
-        state.seen.add(_SWITCHES[switch])
-        _add_switch(state, name, switch, value, typed if is_old else None)
-        return words
-    if value is None:
-        value = next(words, None)
+        if value is None and words and words[0].lower() in ("true", "false"):
+            value = words.popleft()
+        _add_switch(state, name, switch, value or "", typed if is_old else None)
+        return
+    if value is None and words and not words[0].startswith("--"):
+        value = words.popleft()
     if name in _DROPPED:
         state.notice(f"{typed} is not needed: {_DROPPED[name]}")
-        return words
+        return
     if is_old:
         state.notice(f"{typed} is now {_OLD[name]}")
     state.seen.add(_OLD[name])
@@ -156,24 +158,6 @@ def _take(state: _Translation, name: str, typed: str, value: str | None, words: 
         _add_path(state, name, value, is_old)
     else:
         state.words.append(f"{_OLD[name]}={value}")
-    return words
-
-
-def _switch_value(words: Iterator[str], value: str | None) -> tuple[Iterator[str], str]:
-    """What is said of a switch, in the same word or in the next one; nothing means yes."""
-    if value is not None:
-        return words, value
-    following = next(words, None)
-    if following is None:
-        return words, ""
-    if following.lower() in ("true", "false"):
-        return words, following
-    return _before(following, words), ""
-
-
-def _before(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
 
 
 def _add_switch(state: _Translation, name: str, switch: str, value: str, old: str | None) -> None:
@@ -188,7 +172,8 @@ def _add_switch(state: _Translation, name: str, switch: str, value: str, old: st
 
 def _add_path(state: _Translation, name: str, value: str, is_old: bool) -> None:
     if re.match(r"~[/\\]", value):  # which shells leave alone behind an equals sign
-        value = str(Path(value).expanduser())
+        with suppress(RuntimeError):  # nobody's home
+            value = str(Path(value).expanduser())
     if name == "image_dir":
         # An empty name would be the current folder.
         state.words += [f"./{value}" if value.startswith("-") else value] if value else []

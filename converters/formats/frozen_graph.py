@@ -58,7 +58,7 @@ def frozen_graph(model: Any, output_name: str = OUTPUT_NAME) -> bytes:
         function = traced_model(model, input_name=INPUT_NAME, output_name=output_name)
         graph = convert_variables_to_constants_v2(function.get_concrete_function()).graph.as_graph_def()
         graph = tf.compat.v1.graph_util.extract_sub_graph(graph, [output_name])
-    return bytes(_for_old_readers(tf, graph).SerializeToString())
+    return bytes(_for_old_readers(tf, graph).SerializeToString(deterministic=True))
 
 
 def _for_old_readers(tf: Any, graph: Any) -> Any:
