@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from converters.formats.constant_folding import fold_constants
 from converters.formats.tracing import traced_model
 from converters.tensorflow import import_tensorflow
 from runtime.errors import UsageError
@@ -57,7 +58,7 @@ def frozen_graph(model: Any, output_name: str = OUTPUT_NAME) -> bytes:
     with quiet_stderr():
         function = traced_model(model, input_name=INPUT_NAME, output_name=output_name)
         graph = convert_variables_to_constants_v2(function.get_concrete_function()).graph.as_graph_def()
-        graph = tf.compat.v1.graph_util.extract_sub_graph(graph, [output_name])
+        graph = fold_constants(graph, output_name)
     return bytes(_for_old_readers(tf, graph).SerializeToString(deterministic=True))
 
 
