@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,9 @@ class ExtraOutputs:
                 )
             if option in ("--output-graph", "--output-labels") and path.is_dir():
                 raise UsageError(f"{option} {shown(path)} is a folder; name a file")
+            above = next(parent for parent in path.resolve().parents if parent.exists())
+            if not (above.is_dir() and os.access(above, os.W_OK)):
+                raise UsageError(f"{option} {shown(path)}: {shown(above)} is no folder that can be written to")
         if self.saved_model_dir is not None:
             check_saved_model_folder(self.saved_model_dir)
         if self.tensorboard is not None:

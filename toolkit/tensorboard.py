@@ -33,7 +33,7 @@ class Board:
     Attributes:
         curves: in the order of their steps.
         labels: of the classes.
-        class_ids: of the test pictures.
+        class_ids: of the test pictures; empty for a multi-label model, which has no confusion matrix.
         answers: the model's to them.
         embeddings: of the pictures; None leaves the projector empty.
     """
@@ -91,7 +91,7 @@ def _protos() -> Any:
         from tensorboard.compat.proto import event_pb2, graph_pb2, summary_pb2  # noqa: F401 - parts of package
     except ImportError as error:
         raise MissingPackageError(
-            "--tensorboard needs tensorboard, which is not installed: pip install tensorboard"
+            "--tensorboard needs tensorboard, which is not installed: pip install 'edge-export-toolkit[train]'"
         ) from error
     return package
 

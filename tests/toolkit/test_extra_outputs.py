@@ -85,6 +85,7 @@ def test_nothing_asked_for_nothing_written(trained: Trained) -> None:
         (["--output-labels", "{folder}"], "is a folder; name a file"),
         (["--saved-model-dir", "{folder}"], "is no part of a SavedModel"),
         (["--tensorboard", "{folder}/mine.txt"], "is a file; name a folder"),
+        (["--output-graph", "{folder}/mine.txt/g.pb"], "mine.txt is no folder that can be written to"),
         (["--final-tensor-name", "two words"], "cannot name a node"),
         (["--output-graph", "x", "--output-labels", "x"], "are both x"),
     ],
