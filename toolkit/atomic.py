@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from runtime.errors import DataError
@@ -16,16 +16,16 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         DataError: the folder cannot be made or written (permissions, full disk).
     """
-    temporary = None
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:60]}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
+        temporary = path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}")
+        with temporary.open("xb") as file:  # readable to whom any new file of the user is, unlike tempfile's
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except OSError as error:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise DataError(f"cannot write {shown(path)}: {error.strerror or error}") from error

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from runtime.command import HelpFormatter, run_command
 from runtime.errors import MissingPackageError
 from toolkit.commands import architectures, convert, sample_data, train
+from toolkit.retrain_flags import with_new_names
 
 _DESCRIPTION = "From a folder of pictures to a model that classifies on a Raspberry Pi or a phone."
 _EPILOG = """\
@@ -42,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     try:
-        return run_command(build_parser(), argv)
+        return run_command(build_parser(), with_new_names(argv))
     except ModuleNotFoundError as error:  # `pip install .` alone brings the runtime, not all that the toolkit needs
         package = (error.name or "").partition(".")[0]
         if package in ("", "toolkit", "converters", "runtime"):
