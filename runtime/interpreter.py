@@ -70,24 +70,28 @@ class LoadedModel:
     Args:
         model: path of a ``.tflite`` file, which is mapped, not read; or its bytes.
         threads: of the interpreter; None takes ``default_threads()``.
+        batch: pictures a run; more than 1 for models whose first dimension, everywhere, is the batch.
 
     Attributes:
-        input_shape: of the first input.
+        input_shape: of the first input, the batch first.
         input: dtype, scale and zero point of the first input.
         output: the same of the first output.
-        classes: number of scores.
+        classes: number of scores of a picture.
 
     Raises:
         ModelError: the interpreter refuses the model.
         MissingPackageError: no interpreter is installed.
     """
 
-    def __init__(self, model: Path | bytes, threads: int | None = None) -> None:
+    def __init__(self, model: Path | bytes, threads: int | None = None, batch: int = 1) -> None:
         distribution, interpreter_class = _interpreter_class()
         self._name = "the model" if isinstance(model, bytes) else shown(model)
         source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
         try:
             self._interpreter = interpreter_class(num_threads=threads or default_threads(), **source)
+            if batch != 1:
+                details = self._interpreter.get_input_details()[0]
+                self._interpreter.resize_tensor_input(details["index"], [batch, *details["shape"][1:]])
             self._interpreter.allocate_tensors()
         except Exception as error:  # the interpreters raise ValueError, RuntimeError, SystemError, ...
             raise ModelError(_explain(self._name, distribution, error)) from error
@@ -98,7 +102,7 @@ class LoadedModel:
         details = self._interpreter.get_output_details()[0]
         self._output_index = details["index"]
         self.output = _quantization(details)
-        self.classes = int(np.prod(details["shape"]))
+        self.classes = int(np.prod(details["shape"])) // batch
 
     def run(self, tensor: NDArray[Any]) -> NDArray[Any]:
         """One forward pass.

@@ -26,6 +26,7 @@ from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
 from toolkit.backbones.registry import Backbone
 from toolkit.records import DatasetIndex, ImageRecord
 from toolkit.head import Floats, Head
+from toolkit.keras_file import write_keras_file
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,12 @@ def stored_pictures(
         return StoredPictures(stack(test), stack(calibration))
 
 
-def fill_bundle(content: BundleContent, folder: Path) -> None:
-    """Write all files of a bundle into a folder."""
+def fill_bundle(content: BundleContent, folder: Path, cache_dir: Path) -> None:
+    """Write all files of a bundle into a folder; what only Keras can write is kept in the cache."""
     spec = content.spec
     with quiet_stderr():
-        grafted_model(content.backbone, content.head).save(folder / bundle.MODEL_FILE)
+        layers = [(content.head.kernel, content.head.bias)]
+        write_keras_file(folder / bundle.MODEL_FILE, content.backbone, layers, "softmax", cache_dir)
     (folder / SPEC_FILE_NAME).write_text(spec.to_json(), encoding="utf-8")
     lines = "".join(f"{_one_line(label)}\n" for label in spec.labels)
     (folder / bundle.LABELS_FILE).write_text(lines, encoding="utf-8")

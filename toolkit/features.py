@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +27,19 @@ from toolkit.records import ImageRecord
 from toolkit.feature_cache import FeatureCache
 from toolkit.progress import progress_bar
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 # Computed vectors are stored when this many seconds have passed: what a kill can cost.
 _STORE_EVERY = 1.0
+# Pictures a run of the interpreter: one pass over the weights serves all of them, which saves 4 (Lite0) to 7 per cent
+# (MobileNet v1, Inception v3) of a run for each alone. Eight save no more, and take twice the memory.
+_BATCH = 4
+# Batches that wait for each worker.
+_QUEUE = 4
+
+# Renders the views of a decoded picture, of which the digest is given too: pixels as ``preprocess.resize`` gives them.
+Views = Callable[["Image", str], Sequence[NDArray[Any]]]
 
 
 @dataclass(frozen=True)
@@ -62,8 +75,8 @@ def extract_features(
 ) -> FeatureTable:
     """Look every picture up in the cache and compute what is missing.
 
-    Each worker thread decodes a picture and runs its own one-thread interpreter; both release Python's lock,
-    so decoding and computing overlap and all cores are busy.
+    Each worker thread decodes a few pictures and runs its own one-thread interpreter on them; both release Python's
+    lock, so decoding and computing overlap and all cores are busy.
 
     Args:
         backbone: the frozen network.
@@ -94,7 +107,7 @@ def extract_features(
                         if isinstance(result, ImageError):
                             failures[content] = str(result).removeprefix(f"{shown(pending[content])}: ")
                             continue
-                        vectors[content] = fresh[content] = result
+                        vectors[content] = fresh[content] = result[0]
                         if time.monotonic() - stored >= _STORE_EVERY:
                             cache.put(space, fresh)
                             fresh, stored = {}, time.monotonic()
@@ -109,6 +122,7 @@ def compute(
     preprocessing: Preprocessing,
     pictures: Sequence[tuple[str, Path]],
     workers: int | None = None,
+    views: Views | None = None,
 ) -> Iterator[tuple[str, NDArray[np.float32] | ImageError]]:
     """Features of each picture, in order; a picture that cannot be decoded yields its error.
 
@@ -117,37 +131,80 @@ def compute(
         preprocessing: for its input.
         pictures: hex sha256 of the content, and path, of each.
         workers: threads; None takes one for each processor of this process.
+        views: None takes the whole picture, resized, as the only view.
+
+    Yields:
+        The content digest, and float32 (views, features) or what is wrong with the picture.
     """
     workers = workers or processors()
+    batch = max(1, min(_BATCH, -(-len(pictures) // workers)))
     with quiet_stderr():
-        models = [LoadedModel(model, threads=1) for _ in range(workers)]
+        idle = [_Worker(model, preprocessing, batch, views) for _ in range(workers)]
     local = threading.local()
 
-    def work(digest: str, path: Path) -> NDArray[np.float32] | ImageError:
-        if not hasattr(local, "model"):
-            local.model = models.pop()  # atomic; there is one for each thread
-            local.tensor = np.empty(local.model.input_shape, np.float32)
-        try:
-            data = read_image_bytes(path)
-            if hashlib.sha256(data).hexdigest() != digest:  # its features would stand in the cache for another picture
-                return ImageError(f"{shown(path)}: was changed while the training ran")
-            image = decode_image(data, path)
-        except ImageError as error:
-            return error
-        normalize(resize(image, preprocessing), preprocessing, out=local.tensor[0])
-        features: NDArray[np.float32] = local.model.run(local.tensor)
+    def work(group: Sequence[tuple[str, Path]]) -> list[NDArray[np.float32] | ImageError]:
+        if not hasattr(local, "worker"):
+            local.worker = idle.pop()  # atomic; there is one for each thread
+        features: list[NDArray[np.float32] | ImageError] = local.worker.features(group)
         return features
 
+    groups = [pictures[start : start + batch] for start in range(0, len(pictures), batch)]
     with ThreadPoolExecutor(workers) as pool:
         # A short queue: memory stays flat whatever the number of pictures, and Ctrl-C need not wait for them.
-        queue: list[tuple[str, Future[NDArray[np.float32] | ImageError]]] = []
+        queue: deque[Future[list[NDArray[np.float32] | ImageError]]] = deque()
         try:
-            for digest, path in pictures:
-                queue.append((digest, pool.submit(work, digest, path)))
-                if len(queue) >= 8 * workers:
-                    first, future = queue.pop(0)
-                    yield first, future.result()
-            for digest, future in queue:
-                yield digest, future.result()
+            for number, group in enumerate(groups):
+                while len(queue) < _QUEUE * workers and number + len(queue) < len(groups):
+                    queue.append(pool.submit(work, groups[number + len(queue)]))
+                for (digest, _), result in zip(group, queue.popleft().result(), strict=True):
+                    yield digest, result
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Worker:
+    """What one thread has for itself: an interpreter and a batch of its input."""
+
+    def __init__(self, model: bytes, preprocessing: Preprocessing, batch: int, views: Views | None) -> None:
+        self._model = LoadedModel(model, threads=1, batch=batch)
+        self._preprocessing = preprocessing
+        self._views = views
+        self._batch = np.zeros(self._model.input_shape, np.float32)
+
+    def features(self, group: Sequence[tuple[str, Path]]) -> list[NDArray[np.float32] | ImageError]:
+        """float32 (views, features) of each picture, or its error. The views of all of them share batches."""
+        counts: list[int | ImageError] = []
+        found = [np.zeros((0, self._model.classes), np.float32)]
+        filled = 0
+        for digest, path in group:
+            try:
+                pictures = self._decode(digest, path)
+            except ImageError as error:
+                counts.append(error)
+                continue
+            counts.append(len(pictures))
+            for pixels in pictures:
+                normalize(pixels, self._preprocessing, out=self._batch[filled])
+                filled += 1
+                if filled == len(self._batch):
+                    found.append(self._run())
+                    filled = 0
+        if filled:  # what stands in the other rows is computed too, and dropped
+            found.append(self._run()[:filled])
+        rows = np.concatenate(found)
+        ends = np.cumsum([0 if isinstance(count, ImageError) else count for count in counts])
+        return [
+            count if isinstance(count, ImageError) else rows[end - count : end]
+            for count, end in zip(counts, ends, strict=True)
+        ]
+
+    def _decode(self, digest: str, path: Path) -> Sequence[NDArray[Any]]:
+        data = read_image_bytes(path)
+        if hashlib.sha256(data).hexdigest() != digest:  # its features would stand in the cache for another picture
+            raise ImageError(f"{shown(path)}: was changed while the training ran")
+        image = decode_image(data, path)
+        return [resize(image, self._preprocessing)] if self._views is None else self._views(image, digest)
+
+    def _run(self) -> NDArray[np.float32]:
+        features: NDArray[np.float32] = self._model.run(self._batch).reshape(len(self._batch), -1)
+        return features

@@ -174,7 +174,7 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     written = not content.stands_in(options.output_dir)
     if written:
         notify("Writing the model")
-        write_bundle(options.output_dir, lambda target: fill_bundle(content, target))
+        write_bundle(options.output_dir, lambda target: fill_bundle(content, target, cache_dir))
     return TrainResult(
         options.output_dir,
         content.spec,

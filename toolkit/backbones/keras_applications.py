@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +15,7 @@ from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError, first_line
 from runtime.file_kind import shown
 from toolkit.atomic import write_bytes
+from toolkit.backbones.keras_body import KerasBody
 from toolkit.backbones.registry import Backbone
 
 
@@ -25,11 +28,26 @@ class KerasBackbone(Backbone):
 
     def tflite(self, cache_dir: Path) -> bytes:
         """Converted by TensorFlow (12-20 s) the first time, then read from the cache."""
-        key = hashlib.sha256(f"{self.digest} {version('keras')}".encode()).hexdigest()[:16]
-        path = cache_dir / "backbones" / f"{self.architecture.name}-{key}.tflite"
+        path = self._cached(cache_dir, ".tflite")
         if not path.is_file():
             write_bytes(path, convert_float32(self.keras_model()))
         return path.read_bytes()
+
+    def keras_body(self, cache_dir: Path) -> KerasBody:
+        """Saved by Keras the first time, then read from the cache; a damaged file is made anew."""
+        path = self._cached(cache_dir, ".keras")
+        if path.is_file():
+            with suppress(ModelError):
+                return KerasBody.read(path)
+        with tempfile.TemporaryDirectory() as folder:
+            saved = Path(folder) / path.name
+            self.keras_model().save(saved)
+            write_bytes(path, saved.read_bytes())
+        return KerasBody.read(path)
+
+    def _cached(self, cache_dir: Path, suffix: str) -> Path:
+        key = hashlib.sha256(f"{self.digest} {version('keras')}".encode()).hexdigest()[:16]
+        return cache_dir / "backbones" / f"{self.architecture.name}-{key}{suffix}"
 
     def keras_model(self) -> Any:
         """Built by Keras Applications without its classifier, with an average pool, then given the weights."""

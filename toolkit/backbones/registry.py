@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from toolkit.backbones.catalog import Architecture
+from toolkit.backbones.keras_body import KerasBody, layered_body
 from toolkit.backbones.keras_graph import build_backbone
 from toolkit.backbones.layers import is_layered, layers_of
 from toolkit.backbones.tflite_graph import write_backbone
@@ -40,6 +42,13 @@ class Backbone(ABC):
     def keras_model(self) -> Any:
         """The same as a functional ``keras.Model``, batched."""
 
+    def keras_body(self, _cache_dir: Path) -> KerasBody:
+        """The same as the parts of a ``.keras`` file; by Keras, unless a subclass knows a quicker way."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "body.keras"
+            self.keras_model().save(path)
+            return KerasBody.read(path)
+
 
 @dataclass(frozen=True)
 class LayeredBackbone(Backbone):
@@ -54,6 +63,10 @@ class LayeredBackbone(Backbone):
     def keras_model(self) -> Any:
         """Built from the layers."""
         return build_backbone(layers_of(self.architecture), self.weights, self.architecture.input_size)
+
+    def keras_body(self, _cache_dir: Path) -> KerasBody:
+        """Written from the layers, without Keras; nothing is cached."""
+        return layered_body(layers_of(self.architecture), self.weights, self.architecture.input_size)
 
 
 def load_backbone(
