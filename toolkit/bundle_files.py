@@ -24,9 +24,9 @@ from runtime.preprocess import resize
 from runtime.quiet import quiet_stderr
 from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
 from toolkit.backbones.registry import Backbone
-from toolkit.records import DatasetIndex, ImageRecord
 from toolkit.head import Floats, Head
 from toolkit.keras_file import write_keras_file
+from toolkit.records import DatasetIndex, ImageRecord
 
 
 @dataclass(frozen=True)

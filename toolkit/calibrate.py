@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.head import Floats, Head, Ints, cross_entropy
+from runtime.spec import Task
+from toolkit.head import Bools, Floats, Head, cross_entropy, scores_of
 
 #: Fewer validation pictures than this say too little about confidence: the scores are left as they are.
 LEAST_IMAGES = 200
@@ -51,7 +52,7 @@ class Calibration:
         }
 
 
-def calibrate(head: Head, features: Floats, class_ids: Ints) -> tuple[Head, Calibration]:
+def calibrate(head: Head, features: Floats, truth: Bools) -> tuple[Head, Calibration]:
     """Fit a temperature and put it into the head, so that every export carries it.
 
     Temperature scaling divides all logits by one number, which changes no answer, only its score: C. Guo et al.,
@@ -60,23 +61,26 @@ def calibrate(head: Head, features: Floats, class_ids: Ints) -> tuple[Head, Cali
     Args:
         head: trained.
         features: of the validation share, float32 (images, features).
-        class_ids: int64 (images,).
+        truth: bool (images, classes); pictures of no class do not count with a single-label task.
     """
+    if head.task == "single-label":
+        known = truth.any(axis=1)
+        features, truth = features[known], truth[known]
     scores = head.scores(features)
-    before = expected_calibration_error(scores, class_ids)
-    if len(class_ids) < LEAST_IMAGES:
+    before = expected_calibration_error(scores, truth, head.task)
+    if len(truth) < LEAST_IMAGES:
         return head, Calibration(1.0, 0, before, before)
-    temperature = _fit(head, features, class_ids)
+    temperature = _fit(head.logits(features), truth, head.task)
     scaled = head.scaled(1.0 / temperature)
-    after = expected_calibration_error(scaled.scores(features), class_ids)
-    return scaled, Calibration(temperature, len(class_ids), before, after)
+    after = expected_calibration_error(scaled.scores(features), truth, head.task)
+    return scaled, Calibration(temperature, len(truth), before, after)
 
 
-def _fit(head: Head, features: Floats, class_ids: Ints) -> float:
+def _fit(logits: Floats, truth: Bools, task: Task) -> float:
     """The temperature with the least cross-entropy, by golden-section search on its logarithm."""
 
     def loss(log_temperature: float) -> float:
-        return cross_entropy(head.scaled(float(np.exp(-log_temperature))).scores(features), class_ids)
+        return cross_entropy(scores_of(logits * np.float32(np.exp(-log_temperature)), task), truth, task)
 
     low, high = np.log(_RANGE)
     ratio = (np.sqrt(5.0) - 1) / 2
@@ -86,12 +90,22 @@ def _fit(head: Head, features: Floats, class_ids: Ints) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def expected_calibration_error(scores: Floats, class_ids: Ints) -> float:
-    """Mean distance between confidence and accuracy, 0..1, in 15 bins by confidence, weighted by their pictures."""
-    if not len(class_ids):
+def expected_calibration_error(scores: Floats, truth: Bools, task: Task = "single-label") -> float:
+    """Mean distance between confidence and accuracy, 0..1, in 15 bins by confidence, weighted by their pictures.
+
+    Args:
+        scores: float32 (images, classes), 0..1.
+        truth: bool (images, classes).
+        task: with ``single-label`` the best score of each picture is looked at, with ``multi-label`` every score.
+    """
+    if not len(scores):
         return 0.0
-    confidence = scores.max(axis=1)
-    right = scores.argmax(axis=1) == class_ids
+    if task == "single-label":
+        best = scores.argmax(axis=1)
+        rows = np.arange(len(scores))
+        confidence, right = scores[rows, best], truth[rows, best]
+    else:
+        confidence, right = scores.ravel(), truth.ravel()
     bins = np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
-    gaps = [abs(float(confidence[bins == b].sum()) - float(right[bins == b].sum())) for b in range(_BINS)]
-    return sum(gaps) / len(class_ids)
+    gaps = np.bincount(bins, confidence.astype(np.float64)) - np.bincount(bins, right.astype(np.float64))
+    return float(np.abs(gaps).sum() / len(confidence))

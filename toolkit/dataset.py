@@ -54,9 +54,7 @@ def _has_label_file(root: Path, task: Task) -> bool:
     return task == "multi-label" and (root / LABEL_FILE).is_file()
 
 
-def _listing(
-    root: Path, task: Task
-) -> tuple[tuple[str, ...], list[tuple[Path, tuple[int, ...]]], list[SkippedFile]]:
+def _listing(root: Path, task: Task) -> tuple[tuple[str, ...], list[tuple[Path, tuple[int, ...]]], list[SkippedFile]]:
     """Labels, the pictures by name with the positions of their labels, and what is skipped."""
     if _has_label_file(root, task):
         return read_label_file(root)
@@ -137,9 +135,7 @@ def _drop_duplicates(
     return kept, dropped
 
 
-def _merge_labels(
-    records: list[ImageRecord], labels: tuple[str, ...]
-) -> tuple[list[ImageRecord], list[SkippedFile]]:
+def _merge_labels(records: list[ImageRecord], labels: tuple[str, ...]) -> tuple[list[ImageRecord], list[SkippedFile]]:
     """One record for each content, with the labels of all its copies; a copy that adds none is listed."""
     kept, dropped = [], []
     for copies in _by_content(records):

@@ -23,9 +23,9 @@ from runtime.preprocess import normalize, resize
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
 from toolkit.backbones.registry import Backbone
-from toolkit.records import ImageRecord
 from toolkit.feature_cache import FeatureCache
 from toolkit.progress import progress_bar
+from toolkit.records import ImageRecord
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -1,48 +1,107 @@
-"""The classifier on top of the frozen backbone: a softmax layer, trained on cached features in seconds."""
+"""The classifier on top of the backbone: dense layers, and what they are trained with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import UsageError
+from runtime.spec import Task
 
 Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-
-#: L2 penalties that are tried when none is given; the one with the least validation cross-entropy is kept.
-PENALTIES = (3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
-#: Largest class over smallest from which on the classes are balanced.
-IMBALANCE = 2.0
+Bools = NDArray[np.bool_]
 
 ClassWeights = Literal["auto", "none"]
 
+#: Largest class over smallest from which on the classes are balanced.
+IMBALANCE = 2.0
+
 
 @dataclass(frozen=True)
-class Head:
-    """``softmax(features @ kernel + bias)``.
+class Layer:
+    """A dense layer: ``inputs @ kernel + bias``.
 
     Attributes:
-        kernel: float32 (features, classes).
-        bias: float32 (classes,).
-        penalty: the L2 penalty it was trained with.
+        kernel: float32 (inputs, outputs).
+        bias: float32 (outputs,).
     """
 
     kernel: Floats
     bias: Floats
-    penalty: float
+
+
+@dataclass(frozen=True)
+class Head:
+    """Dense layers with ReLU between them; a softmax at the end, or a sigmoid for each class.
+
+    Attributes:
+        layers: the first takes the features, the last gives one logit a class.
+        task: ``single-label`` ends in a softmax, ``multi-label`` in sigmoids.
+        penalty: the L2 penalty it was trained with.
+    """
+
+    layers: tuple[Layer, ...]
+    task: Task = "single-label"
+    penalty: float = 0.0
+
+    @property
+    def classes(self) -> int:
+        """Number of scores."""
+        return len(self.layers[-1].bias)
+
+    @property
+    def activation(self) -> str:
+        """Keras's name of the last layer's function."""
+        return "softmax" if self.task == "single-label" else "sigmoid"
+
+    def logits(self, features: Floats) -> Floats:
+        """float32 (images, classes) of features, float32 (images, features)."""
+        values = features
+        for layer in self.layers[:-1]:
+            values = np.maximum(values @ layer.kernel + layer.bias, np.float32(0))
+        last = self.layers[-1]
+        result: Floats = values @ last.kernel + last.bias
+        return result
 
     def scores(self, features: Floats) -> Floats:
-        """Class probabilities, float32 (images, classes), rows adding up to 1."""
-        return _softmax(features @ self.kernel + self.bias)
+        """float32 (images, classes), 0..1; rows add up to 1 with a single-label task."""
+        return scores_of(self.logits(features), self.task)
 
     def scaled(self, factor: float) -> Head:
-        """The head whose logits are ``factor`` times as large: the same answers, other scores."""
-        return Head(self.kernel * np.float32(factor), self.bias * np.float32(factor), self.penalty)
+        """The head whose logits are ``factor`` times as large: the same order of the classes, other scores."""
+        last = self.layers[-1]
+        scaled = Layer(last.kernel * np.float32(factor), last.bias * np.float32(factor))
+        return replace(self, layers=(*self.layers[:-1], scaled))
+
+
+def scores_of(logits: Floats, task: Task) -> Floats:
+    """Softmax, or a sigmoid for each class; float32 (images, classes)."""
+    if task == "multi-label":
+        sigmoid: Floats = np.float32(1) / (np.float32(1) + np.exp(-np.clip(logits, -80, 80)))
+        return sigmoid
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: Floats = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return result
+
+
+def cross_entropy(scores: Floats, truth: Bools, task: Task, weights: Floats | None = None) -> float:
+    """Mean of -log(score of what is true), in nats; with several labels the sum over all of them.
+
+    Args:
+        scores: float32 (images, classes), 0..1.
+        truth: bool (images, classes).
+        task: of the scores.
+        weights: of the images, float32 (images,); None counts all alike.
+    """
+    if not len(scores):
+        return float("nan")
+    right = np.log(np.maximum(scores, 1e-12)) * truth
+    if task == "multi-label":
+        right += np.log(np.maximum(1 - scores, 1e-7)) * ~truth
+    return float(np.average(-right.sum(axis=1), weights=weights))
 
 
 @dataclass(frozen=True)
@@ -50,117 +109,63 @@ class HeadOptions:
     """How the head is trained.
 
     Attributes:
-        epochs: passes over the training features, for each penalty.
-        batch_size: images a step.
-        learning_rate: of Adam at the start; it falls to 0 along a cosine.
-        penalties: L2 penalties to choose from.
+        hidden: neurons of a hidden layer; 0 for none.
         class_weights: ``auto`` lets every class count the same where the largest has ``IMBALANCE`` times as many
             training images as the smallest, or more; ``none`` lets every image count the same.
         label_smoothing: share of the target that is spread over all classes, 0 to below 1
             (https://arxiv.org/abs/1512.00567, section 7).
+        steps: batches to train on, as retrain.py did; None trains until the optimum, and chooses the penalty.
+        learning_rate: of training by steps; None takes retrain.py's.
+        batch_size: pictures in a step; None takes retrain.py's.
         seed: of the order of the images.
     """
 
-    epochs: int = 60
-    batch_size: int = 64
-    learning_rate: float = 0.01
-    penalties: tuple[float, ...] = PENALTIES
+    hidden: int = 0
     class_weights: ClassWeights = "auto"
     label_smoothing: float = 0.0
+    steps: int | None = None
+    learning_rate: float | None = None
+    batch_size: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
             raise UsageError(f"--label-smoothing must be 0 or more and less than 1, not {self.label_smoothing:g}")
+        if not 0 <= self.hidden <= 65536:
+            raise UsageError(f"--hidden must be 0 (no hidden layer) to 65536 neurons, not {self.hidden}")
 
 
-def train_head(
-    training: tuple[Floats, Ints],
-    validation: tuple[Floats, Ints],
-    classes: int,
-    options: HeadOptions | None = None,
-    on_epoch: Callable[[], object] = lambda: None,
-) -> Head:
-    """Train one head for each penalty and keep the one with the least validation cross-entropy.
+def soft_targets(truth: Bools, task: Task, smoothing: float = 0.0) -> Floats:
+    """What the scores are trained towards, float32 (images, classes).
+
+    A single-label picture of no class is trained towards equal scores for all classes: D. Hendrycks et al., "Deep
+    Anomaly Detection with Outlier Exposure", https://arxiv.org/abs/1812.04606.
 
     Args:
-        training: features, float32 (images, features), and class ids, int64 (images,).
-        validation: the same of the validation share.
-        classes: number of classes.
-        options: None takes the defaults.
-        on_epoch: called after every epoch, ``epochs * len(penalties)`` times in all.
-
-    Returns:
-        The head, for features as they were given. One seed gives one head on one machine.
+        truth: bool (images, classes).
+        task: of the model.
+        smoothing: share of each target that is spread: over all classes, or over yes and no of each label.
     """
-    options = options or HeadOptions()
-    # One scale for all features keeps their relative sizes, which carry meaning, and makes one learning rate
-    # and one range of penalties serve every backbone. It goes into the kernel at the end.
-    scale = np.float32(1.0 / max(float(np.sqrt(np.mean(np.square(training[0])))), 1e-12))
-    weights = balance(training[1], classes, options.class_weights)
-    scaled = (training[0] * scale, training[1])
-    heads = []
-    for penalty in options.penalties:
-        kernel, bias = _fit(scaled, weights, penalty, options, on_epoch)
-        heads.append(Head(kernel * scale, bias, penalty))
-    features, class_ids = validation
-    return min(heads, key=lambda head: cross_entropy(head.scores(features), class_ids, weights))
+    targets = truth.astype(np.float32)
+    if task == "single-label":
+        targets[~truth.any(axis=1)] = 1 / np.float32(truth.shape[1])
+        return targets * np.float32(1 - smoothing) + np.float32(smoothing / truth.shape[1])
+    return targets * np.float32(1 - smoothing) + np.float32(smoothing / 2)
 
 
-def balance(class_ids: Ints, classes: int, choice: ClassWeights) -> Floats:
-    """Weight of an image of each class, float32 (classes,), on average 1 over the images.
+def image_weights(truth: Bools, task: Task, choice: ClassWeights) -> Floats:
+    """How much each image counts in training, float32 (images,), on average 1.
 
     Args:
-        class_ids: of the training images, int64 (images,); every class stands in it.
-        classes: number of classes.
+        truth: of the training images, bool (images, classes).
+        task: of the model; with ``multi-label`` an image counts as much as its rarest label.
         choice: see ``HeadOptions.class_weights``.
     """
-    counts = np.bincount(class_ids, minlength=classes)
+    counts = truth.sum(axis=0)
+    even = np.ones(len(truth), np.float32)
     if choice == "none" or counts.max() < IMBALANCE * counts.min():
-        return np.ones(classes, np.float32)
-    weights: Floats = (len(class_ids) / (classes * np.maximum(counts, 1))).astype(np.float32)
-    return weights
-
-
-def _fit(
-    data: tuple[Floats, Ints], weights: Floats, penalty: float, options: HeadOptions, on_epoch: Callable[[], object]
-) -> tuple[Floats, Floats]:
-    """Minimise cross-entropy + penalty / 2 * |kernel|^2 with Adam (https://arxiv.org/abs/1412.6980)."""
-    classes, smoothing = len(weights), np.float32(options.label_smoothing)
-    features, share = data[0], weights[data[1]][:, None]
-    targets = np.eye(classes, dtype=np.float32)[data[1]] * (1 - smoothing) + smoothing / np.float32(classes)
-    # The bias is a last row of the parameters, with a 1 behind every feature vector.
-    features = np.concatenate([features, np.ones((len(features), 1), np.float32)], axis=1)
-    parameters = np.zeros((features.shape[1], classes), np.float32)
-    decay = np.full((len(parameters), 1), penalty, np.float32)
-    decay[-1] = 0.0
-    first, second = np.zeros_like(parameters), np.zeros_like(parameters)
-    random = np.random.default_rng(options.seed)
-    steps = max(1, -(-len(features) // options.batch_size))
-    step = 0
-    for _ in range(options.epochs):
-        for batch in np.array_split(random.permutation(len(features)), steps):
-            step += 1
-            x = features[batch]
-            error = (_softmax(x @ parameters) - targets[batch]) * share[batch] / np.float32(len(batch))
-            gradient = x.T @ error + decay * parameters
-            first += np.float32(0.1) * (gradient - first)
-            second += np.float32(0.001) * (gradient * gradient - second)
-            rate = options.learning_rate * 0.5 * (1 + np.cos(np.pi * step / (steps * options.epochs)))
-            rate *= np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-            parameters -= np.float32(rate) * first / (np.sqrt(second) + np.float32(1e-8))
-        on_epoch()
-    return parameters[:-1], parameters[-1]
-
-
-def _softmax(logits: Floats) -> Floats:
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: Floats = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return even
+    rare = (counts.sum() / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
+    weights = np.where(truth.any(axis=1), (truth * rare).max(axis=1), even)
+    result: Floats = (weights / weights.mean()).astype(np.float32)
     return result
-
-
-def cross_entropy(scores: Floats, class_ids: Ints, weights: Floats | None = None) -> float:
-    """Mean of -log(score of the right class), in nats; each image counts as much as its class's weight."""
-    right = scores[np.arange(len(class_ids)), class_ids]
-    shares = None if weights is None else weights[class_ids]
-    return float(np.average(-np.log(np.maximum(right, 1e-12)), weights=shares))

@@ -62,9 +62,7 @@ def split_images(images: Sequence[ImageRecord], options: SplitOptions) -> dict[S
     classes_of: dict[str, set[int]] = defaultdict(set)
     for image in images:
         place = _place(image.group)
-        share_of[image.group] = (
-            "test" if place < test_edge else "validation" if place < validation_edge else "training"
-        )
+        share_of[image.group] = "test" if place < test_edge else "validation" if place < validation_edge else "training"
         classes_of[image.group].update(image.class_ids)
     _fill_shares(classes_of, share_of, edges, options.shares())
     result: dict[Share, list[int]] = {"training": [], "validation": [], "test": []}
