@@ -30,6 +30,7 @@ from toolkit.report.content import EVALUATED, Composition, ReportContent
 from toolkit.report.metrics import metrics_bytes, report_metrics
 from toolkit.report.page import write_report
 from toolkit.score_pictures import score_pictures
+from toolkit.training_overlap import find_overlap
 
 REPORT_FILE = "report.html"
 METRICS_FILE = "metrics.json"
@@ -109,7 +110,14 @@ def evaluate(
         notify(f"warning: {note}")
     index, scores = _score(index, contract)
     evaluation = _evaluation(index, match, contract, scores)
-    content = _content(model, runnable, contract, index, evaluation, options, notes)
+    overlap = find_overlap(model, contract, index)
+    if overlap.note:
+        notify(f"warning: {overlap.note}")
+        notes += (overlap.note,)
+    evaluations = {EVALUATED: evaluation}
+    if overlap.test_rows:
+        evaluations["the test pictures among them"] = evaluation.subset(np.array(overlap.test_rows, np.int64))
+    content = _content(model, runnable, contract, index, evaluations, options, notes)
     metrics = report_metrics(content)
     write_bytes(options.output_dir / METRICS_FILE, metrics_bytes(metrics))
     write_report(content, options.output_dir / REPORT_FILE)
@@ -197,16 +205,17 @@ def _content(
     runnable: RunnableModel,
     contract: ModelContract,
     index: DatasetIndex,
-    evaluation: Evaluation,
+    evaluations: dict[str, Evaluation],
     options: EvaluateOptions,
     notes: tuple[str, ...],
 ) -> ReportContent:
+    evaluation = evaluations[EVALUATED]
     heat_maps, heat_note = _heat_maps(contract, evaluation)
     counts = tuple(int(n) for n in evaluation.truth.sum(axis=0))
     negatives = int((~evaluation.truth.any(axis=1)).sum())
     return ReportContent(
         title=contract.spec.name if contract.spec else model.name,
-        evaluations={EVALUATED: evaluation},
+        evaluations=evaluations,
         detailed=EVALUATED,
         facts=_facts(model, runnable, contract, index),
         heat_maps=heat_maps,

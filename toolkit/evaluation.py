@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -184,6 +184,16 @@ class Evaluation:
     def reliability(self) -> Reliability:
         """How often scores of each height are right; in multi-label work of all labels together."""
         return reliability(self.scores[self.counted], self.truth[self.counted], self.task)
+
+    def subset(self, rows: Ints) -> Evaluation:
+        """The answers on some of the pictures, int64 positions."""
+        return replace(
+            self,
+            sources=tuple(self.sources[row] for row in rows),
+            digests=tuple(self.digests[row] for row in rows),
+            truth=self.truth[rows],
+            scores=self.scores[rows],
+        )
 
     def mistakes(self, count: int) -> tuple[Example, ...]:
         """The most confident mistakes, the worst first; a picture stands in it once."""

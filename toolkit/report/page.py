@@ -22,6 +22,9 @@ _TEMPLATES = Path(__file__).with_name("templates")
 MAX_LISTED = 200
 # Control characters, lone surrogates, and line and paragraph separators: what HTML cannot hold or a line is broken by.
 _HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# What turns the order of letters round: embeddings, overrides and isolates of the Unicode bidirectional algorithm
+# (https://www.unicode.org/reports/tr9/, table 4). Scripts written from the right need none of them in a name.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,11 @@ def _heat_tile(evaluation: Evaluation, heat_map: HeatMap) -> Tile:
 
 def visible(text: object) -> str:
     """A text in which every character can be seen: what cannot, or would break a line, comes as an escape."""
-    escaped = (c.encode("unicode_escape").decode() if unicodedata.category(c) in _HIDDEN else c for c in str(text))
-    return "".join(escaped)
+    return "".join(_escape(c) if c in _TURNING or unicodedata.category(c) in _HIDDEN else c for c in str(text))
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def percent(value: float | None) -> str:

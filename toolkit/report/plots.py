@@ -33,8 +33,10 @@ def line_chart(chart: Chart) -> str:
     if chart.percent:
         low, high = max(0.0, low - 0.02), min(1.0, high + 0.02)
     y_ticks = _ticks(low, high, 5)
-    x_ticks = [x for x in _ticks(min(xs), max(xs), 6, whole=all(float(x).is_integer() for x in xs)) if x <= max(xs)]
-    frame = _Frame(min(xs), max(xs), y_ticks[0], y_ticks[-1])
+    left, right = min(xs), max(xs)
+    ticks = _ticks(left, right, 6, whole=all(float(x).is_integer() for x in xs))
+    x_ticks = [x for x in ticks if left <= x <= right] if left < right else [left]
+    frame = _Frame(*((left, right) if left < right else (left - 1, left + 1)), y_ticks[0], y_ticks[-1])
     y_text = _percent if chart.percent else _plain
     parts = [frame.axes(x_ticks, y_ticks, _plain, y_text), frame.titles(chart.x_label, chart.y_label)]
     parts += [_line(points, frame, number) for points, number in lines]
@@ -62,8 +64,10 @@ def reliability_plot(curves: Mapping[str, Reliability]) -> str:
 
 def interval_bar(accuracy: Accuracy) -> str:
     """A share with its 95 % interval on a scale from 0 to 100 %."""
+    if not accuracy.images:
+        return '<svg class="bar" viewBox="0 0 100 8"><rect class="track" width="100" height="8"/></svg>'
     low, high = (100 * n for n in accuracy.interval())
-    value = 100 * accuracy.value if accuracy.images else 0.0
+    value = 100 * accuracy.value
     return (
         f'<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{value:.1f} %">'
         f'<rect class="track" width="100" height="8"/><rect class="value" width="{value:.2f}" height="8"/>'
@@ -150,7 +154,12 @@ def _ticks(low: float, high: float, count: int, *, whole: bool = False) -> list[
 
 
 def _plain(value: float) -> str:
-    return f"{value:.10g}" if abs(value) < 1e5 else f"{value:.3g}"
+    """A number in few characters: 0.25, 4000, 20k, 1.5M."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if limit <= abs(value) < 1e12:
+            scale = 1e3 if unit == "k" else limit
+            return f"{value / scale:.4g}{unit}"
+    return f"{value:.4g}"
 
 
 def _percent(value: float) -> str:
