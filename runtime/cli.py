@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     classify.add_argument(
         "--model", metavar="M", type=Path, help="a .tflite file, or a folder of exports (default: ./model)"
     )
-    _add_overrides(classify)
+    add_overrides(classify)
     classify.add_argument("--top-k", metavar="N", type=int, default=5, help="predictions a picture (default: 5)")
     classify.add_argument(
         "--threshold", metavar="S", type=float, default=0.0, help="least score shown, 0 to 1 (default: 0)"
@@ -70,7 +70,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_overrides(parser: argparse.ArgumentParser) -> None:
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Add what the user can say about a model that does not say it itself: the fields of ``Overrides``."""
     filters = ("bilinear", "tf-bilinear", "nearest", "bicubic", "lanczos")
     parser.add_argument("--labels", metavar="L", type=Path, help="a text file with one label a line")
     parser.add_argument(

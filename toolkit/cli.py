@@ -1,21 +1,27 @@
-"""The ``toolkit`` command: train, convert, and what goes with them. Loads nothing heavy by itself."""
+"""The ``toolkit`` command: train, convert, evaluate, and what goes with them. Loads nothing heavy by itself."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 
 from runtime.command import HelpFormatter, run_command
 from runtime.errors import MissingPackageError
+<<<<<<< HEAD
 from toolkit.commands import architectures, convert, sample_data, train
 from toolkit.retrain_flags import with_new_names
+=======
+from toolkit.commands import architectures, convert, evaluate, sample_data, train
+>>>>>>> report
 
 _DESCRIPTION = "From a folder of pictures to a model that classifies on a Raspberry Pi or a phone."
 _EPILOG = """\
 the whole way:
   toolkit train photos/            a folder per class -> ./model
   toolkit convert --quantize       -> ./model/export/*.tflite, float32 and int8, each one checked
+  toolkit evaluate model others/   how it does on other pictures: ./evaluation/report.html
   runtime classify photo.jpg       on the device, with nothing but a TFLite interpreter
 
 no pictures at hand:
@@ -35,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (train, convert, architectures, sample_data):
+    for command in (train, convert, evaluate, architectures, sample_data):
         command.add_parser(commands)
     return parser
 
@@ -43,7 +49,14 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     try:
+<<<<<<< HEAD
         return run_command(build_parser(), with_new_names(argv))
+=======
+        words = sys.argv[1:] if argv is None else list(argv)
+        parser = build_parser()
+        parser.set_defaults(command_line=shlex.join(["toolkit", *words]))  # for reports
+        return run_command(parser, words)
+>>>>>>> report
     except ModuleNotFoundError as error:  # `pip install .` alone brings the runtime, not all that the toolkit needs
         package = (error.name or "").partition(".")[0]
         if package in ("", "toolkit", "converters", "runtime"):

@@ -1,0 +1,168 @@
+"""``toolkit evaluate``: any model on any folder, as it is typed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from converters.metadata import add_metadata
+from runtime.classifier import Classifier
+from runtime.spec import LabelList, ModelSpec
+from tests.toolkit.conftest import Trained
+from tests.toolkit.pictures import make_classes, png
+from toolkit import cli
+from toolkit.backbones.catalog import find_architecture
+from toolkit.train import preprocessing_of
+
+HOT_DOG = "hotdog, hot dog, red hot"
+QUANTISED = "mobilenet_v1_0.25_128_quant.tflite"
+
+
+def toolkit(*words: object) -> int:
+    return cli.main([str(word) for word in words])
+
+
+def one_error(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = [line for line in captured.err.split("\n") if "error:" in line]
+    assert "Traceback" not in captured.err
+    return line
+
+
+@pytest.fixture
+def labels(thirdparty: Path) -> Path:
+    return thirdparty / "imagenet_labels.txt"
+
+
+@pytest.fixture
+def photos(thirdparty: Path, tmp_path: Path) -> Path:
+    """Two photographs in folders of the model's classes, one named in another case, and what is no class."""
+    root = tmp_path / "photos"
+    for folder, name in (("Military Uniform", "grace_hopper.bmp"), (HOT_DOG, "hot_dog.jpg")):
+        (root / folder).mkdir(parents=True)
+        shutil.copy(thirdparty / name, root / folder)
+    return root
+
+
+def test_a_bundle_on_its_own_folder(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The scores are the trained model's: the test share's accuracy is the one of the training."""
+    words = ("evaluate", trained.result.folder, trained.pictures, "--output-dir", tmp_path / "out dir")
+    cache = ("--cache-dir", trained.options.cache_dir)
+    assert toolkit(*words, *cache) == 0
+    captured = capsys.readouterr()
+    assert "Converting the trained model to float32, once" in captured.err
+    assert "warning: this is the folder that the model was trained on" in captured.err
+    metrics = json.loads((tmp_path / "out dir" / "metrics.json").read_bytes())
+    assert metrics["accuracy"]["the test pictures among them"] == trained.result.accuracy["test"].to_json()
+    assert metrics["accuracy"]["evaluated"]["images"] == 160
+    assert [row["support"] for row in metrics["evaluations"]["evaluated"]["per_class"]] == [40] * 4
+    lines = captured.out.splitlines()
+    assert lines[0].split() == ["class", "pictures", "precision", "recall", "F1"]
+    assert lines[-1] == f"report: {tmp_path / 'out dir' / 'report.html'}"
+    report = (tmp_path / "out dir" / "report.html").read_text("utf-8")
+    mistakes = 160 - metrics["accuracy"]["evaluated"]["correct"]
+    assert report.count('class="heat"') == min(4, mistakes) + 4
+    assert toolkit(*words, *cache) == 0
+    assert "Converting" not in capsys.readouterr().err, "kept in the cache"
+    assert json.loads((tmp_path / "out dir" / "metrics.json").read_bytes()) == metrics
+
+
+def test_a_file_of_others(
+    thirdparty: Path, labels: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_classes(photos, {"no such class": 3})
+    (photos / HOT_DOG / "broken.jpg").write_bytes((photos / HOT_DOG / "hot_dog.jpg").read_bytes()[:5000])
+    out = tmp_path / "out"
+    words = ("evaluate", thirdparty / QUANTISED, photos, "--labels", labels, "--output-dir", out, "--json")
+    assert toolkit(*words) == 0
+    captured = capsys.readouterr()
+    (line,) = captured.out.splitlines()
+    metrics = json.loads(line)
+    assert metrics == json.loads((out / "metrics.json").read_bytes())
+    assert "the folder 'Military Uniform' is taken for the class 'military uniform'" in captured.err
+    assert "'no such class' is named like no class of the model: its 3 pictures count" in captured.err
+    assert "1 files skipped, listed above" in captured.err
+    assert "broken.jpg: " in captured.err
+    figures = metrics["evaluations"]["evaluated"]
+    assert (figures["accuracy"]["images"], figures["unknown"]["negatives_rejected"]["images"]) == (2, 3)
+    answer = Classifier.load(thirdparty / QUANTISED).classify(photos / "Military Uniform" / "grace_hopper.bmp")
+    names = labels.read_text().splitlines()
+    assert figures["confusion"]["military uniform"] == {names[answer.predictions[0].class_id]: 1}
+    assert metrics["command"].startswith("toolkit evaluate ")
+    assert metrics["facts"]["its SHA-256"] == hashlib.sha256((thirdparty / QUANTISED).read_bytes()).hexdigest()
+    assert 'class="heat"' in (out / "report.html").read_text("utf-8")
+
+
+def test_hostile_labels_in_the_terminal(thirdparty: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["two\nlines", "<b>猫</b>", *(f"class {n}" for n in range(999))]
+    spec = ModelSpec(
+        "odd <name>", "mobilenet_0.25_128", "single-label",
+        preprocessing_of(find_architecture("mobilenet_0.25_128")), LabelList(tuple(names)),
+    )  # fmt: skip
+    model = tmp_path / "model ünï.tflite"
+    model.write_bytes(add_metadata((thirdparty / QUANTISED).read_bytes(), spec))
+    root = make_classes(tmp_path / "photos", {"two\nlines": 2})
+    (root / "<b>猫<").mkdir()
+    (root / "<b>猫<" / "x.png").write_bytes(png(77))
+    assert toolkit("evaluate", model, root, "--output-dir", tmp_path / "out") == 0
+    captured = capsys.readouterr()
+    assert "'two\\nlines'" in captured.out
+    assert "'<b>猫<' is named like no class" in captured.err
+    report = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "two\\nlines" in report
+    assert "<b>猫" not in report
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["{nowhere}", "{photos}"], 2, "no such file or folder; name a .tflite file or a folder of toolkit train"),
+        (["{photos}", "{photos}"], 1, "is not a model bundle of toolkit train: model.keras"),
+        (["{text}", "{photos}"], 1, "is not a TensorFlow Lite model"),
+        (["{model}", "{nowhere}"], 2, "no such folder"),
+        (["{model}", "{photos}"], 1, "is named like a class of the model: the folders are 'a', 'b', the classes '"),
+        (["{model}", "{photos}", "--output-dir", "{text}"], 2, "is a file; name a folder"),
+        (["{model}", "{photos}", "--labels", "{nowhere}"], 2, "no such file"),
+        (["{model}", "{photos}", "--mean", "1"], 2, "--mean and --std belong together"),
+        (["{model}"], 2, "required: IMAGE_DIR"),
+        (["{failing}", "{photos}", "--mean", "0", "--std", "1"], 1, ""),
+    ],
+)
+def test_mistakes(
+    thirdparty: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, text: str
+) -> None:
+    places = {"nowhere": tmp_path / "nowhere", "photos": make_classes(tmp_path / "photos", {"a": 2, "b": 2})}
+    places |= {"text": tmp_path / "text.tflite", "model": thirdparty / QUANTISED}
+    places["failing"] = thirdparty / "model_invoking_error.tflite"
+    places["text"].write_text("some text, no model")
+    output = [] if "--output-dir" in words else ["--output-dir", tmp_path / "out"]
+    assert toolkit("evaluate", *(word.format(**places) for word in words), *output) == code
+    assert text in one_error(capsys)
+    assert not (tmp_path / "out" / "report.html").exists()
+
+
+def test_not_one_picture_decodes(
+    thirdparty: Path, labels: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in [*photos.rglob("*.bmp"), *photos.rglob("*.jpg")]:
+        stream = path.with_suffix(".png")
+        Image.fromarray(np.zeros((64, 64, 3), np.uint8) + len(path.name)).save(stream)
+        stream.write_bytes(stream.read_bytes()[:60])
+        path.unlink()
+    words = ("evaluate", thirdparty / QUANTISED, photos, "--labels", labels, "--output-dir", tmp_path / "out")
+    assert toolkit(*words) == 1
+    assert "not one picture of" in one_error(capsys)
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert toolkit("evaluate", "--help") == 0
+    text = capsys.readouterr().out
+    for part in ("IMAGE_DIR", "report.html", "default: evaluation", "--resample", "pictures of no class"):
+        assert part in " ".join(text.split())
