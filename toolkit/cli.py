@@ -9,12 +9,8 @@ from collections.abc import Sequence
 
 from runtime.command import HelpFormatter, run_command
 from runtime.errors import MissingPackageError
-<<<<<<< HEAD
-from toolkit.commands import architectures, convert, sample_data, train
-from toolkit.retrain_flags import with_new_names
-=======
 from toolkit.commands import architectures, convert, evaluate, sample_data, train
->>>>>>> report
+from toolkit.retrain_flags import with_new_names
 
 _DESCRIPTION = "From a folder of pictures to a model that classifies on a Raspberry Pi or a phone."
 _EPILOG = """\
@@ -49,14 +45,10 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     try:
-<<<<<<< HEAD
-        return run_command(build_parser(), with_new_names(argv))
-=======
         words = sys.argv[1:] if argv is None else list(argv)
         parser = build_parser()
         parser.set_defaults(command_line=shlex.join(["toolkit", *words]))  # for reports
-        return run_command(parser, words)
->>>>>>> report
+        return run_command(parser, with_new_names(words))
     except ModuleNotFoundError as error:  # `pip install .` alone brings the runtime, not all that the toolkit needs
         package = (error.name or "").partition(".")[0]
         if package in ("", "toolkit", "converters", "runtime"):

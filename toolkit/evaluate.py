@@ -19,13 +19,14 @@ from runtime.file_kind import shown
 from runtime.interpreter import LoadedModel, interpreter_name
 from runtime.versions import package_version
 from toolkit.atomic import write_bytes
-from toolkit.dataset import DatasetIndex, ImageRecord, SkippedFile, index_folder
+from toolkit.dataset import index_folder
 from toolkit.evaluation import Evaluation, truth_matrix
 from toolkit.folders import default_cache_dir
 from toolkit.heat_maps import HeatMap, HeatMapper, draw_heat_maps, heat_examples
 from toolkit.label_match import LabelMatch, match_labels
 from toolkit.model_to_evaluate import RunnableModel, runnable_model
 from toolkit.progress import progress_bar
+from toolkit.records import DatasetIndex, ImageRecord, SkippedFile
 from toolkit.report.content import EVALUATED, Composition, ReportContent
 from toolkit.report.metrics import metrics_bytes, report_metrics
 from toolkit.report.page import write_report

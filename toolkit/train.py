@@ -28,11 +28,12 @@ from toolkit.bundle_files import (
     stored_pictures,
 )
 from toolkit.calibrate import Calibration, calibrate
-from toolkit.dataset import DatasetIndex, SkippedFile, check_counts, class_folders, index_folder
+from toolkit.dataset import check_counts, class_folders, index_folder
 from toolkit.features import FeatureTable, extract_features
 from toolkit.folders import default_cache_dir
 from toolkit.head import Floats, Head, HeadOptions, Ints, train_head
 from toolkit.progress import progress_bar
+from toolkit.records import DatasetIndex, SkippedFile
 from toolkit.split import Share, SplitOptions, split_images
 
 #: Test pictures stored in a bundle for checking exports; 1,000 give an interval of +-2 points.

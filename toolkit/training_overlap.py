@@ -10,7 +10,7 @@ from converters.bundle import TEST_SPLIT_FILE
 from runtime.contract import ModelContract
 from runtime.errors import ModelError
 from runtime.file_kind import shown
-from toolkit.dataset import DatasetIndex
+from toolkit.records import DatasetIndex
 
 
 @dataclass(frozen=True)
