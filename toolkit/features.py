@@ -6,7 +6,7 @@ import hashlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from toolkit.backbones.registry import Backbone
 from toolkit.feature_cache import FeatureCache
 from toolkit.progress import progress_bar
 from toolkit.records import ImageRecord
+from toolkit.views import Augmentation, draw_view, render
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,19 +44,43 @@ Views = Callable[["Image", str], Sequence[NDArray[Any]]]
 
 
 @dataclass(frozen=True)
+class CachedViews:
+    """Random views of training pictures whose features are cached like those of the pictures themselves.
+
+    Attributes:
+        augmentation: how they are drawn.
+        count: views a picture, beside the picture as it is.
+        seed: of the draws.
+    """
+
+    augmentation: Augmentation
+    count: int
+    seed: int
+
+    def space(self, space: str, number: int) -> str:
+        """Hex digest of all that decides the features of one view beside the picture."""
+        parts = f"{space}\n{self.augmentation.digest()}\n{self.seed}\n{number}"
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
 class FeatureTable:
     """Features of a data set.
 
     Attributes:
         vectors: content digest -> float32 (features,).
+        views: content digest -> float32 (views, features), of the pictures that were to have views.
         failures: content digest -> why the picture could not be decoded.
-        from_cache: how many vectors were not computed now.
+        from_cache: pictures of which nothing was computed now.
+        computed: vectors that were computed now.
         seconds: the computation took.
     """
 
     vectors: dict[str, NDArray[np.float32]]
+    views: dict[str, NDArray[np.float32]]
     failures: dict[str, str]
     from_cache: int
+    computed: int
     seconds: float
 
 
@@ -71,9 +96,14 @@ def feature_space(backbone: Backbone, preprocessing: Preprocessing) -> str:
 
 
 def extract_features(
-    backbone: Backbone, preprocessing: Preprocessing, images: Sequence[ImageRecord], cache_dir: Path
+    backbone: Backbone,
+    preprocessing: Preprocessing,
+    images: Sequence[ImageRecord],
+    cache_dir: Path,
+    views: CachedViews | None = None,
+    viewed: Collection[str] = (),
 ) -> FeatureTable:
-    """Look every picture up in the cache and compute what is missing.
+    """Look every picture up in the cache and compute what is missing; a picture is decoded once for all its views.
 
     Each worker thread decodes a few pictures and runs its own one-thread interpreter on them; both release Python's
     lock, so decoding and computing overlap and all cores are busy.
@@ -83,38 +113,84 @@ def extract_features(
         preprocessing: for its input.
         images: pictures; a content that stands twice is computed once.
         cache_dir: of the toolkit; the cache is ``features.sqlite`` in it.
+        views: random ones to compute as well; None for none.
+        viewed: digests of the pictures that have them.
 
     Raises:
         DataError: the cache cannot be used.
     """
-    space = feature_space(backbone, preprocessing)
-    pending = {image.digest: image.path for image in images}
+    spaces = [feature_space(backbone, preprocessing)]
+    if views is not None:
+        spaces += [views.space(spaces[0], number) for number in range(views.count)]
+    paths = {image.digest: image.path for image in images}
+    wanted = {digest: range(len(spaces) if digest in viewed else 1) for digest in paths}
     with FeatureCache(cache_dir / "features.sqlite") as cache:
-        vectors = cache.get(space, pending)
-        cached = len(vectors)
-        for content in vectors:
-            del pending[content]
+        found = [cache.get(space, [d for d in paths if slot in wanted[d]]) for slot, space in enumerate(spaces)]
+        missing = {d: [slot for slot in wanted[d] if d not in found[slot]] for d in paths}
+        missing = {d: slots for d, slots in missing.items() if slots}
         failures: dict[str, str] = {}
         started = time.monotonic()
-        if pending:
-            model = backbone.tflite(cache_dir)
-            with progress_bar("Computing features", cached + len(pending), done=cached) as bar:
-                fresh: dict[str, NDArray[np.float32]] = {}
-                stored = time.monotonic()
-                try:
-                    for content, result in compute(model, preprocessing, list(pending.items())):
-                        bar.update()
-                        if isinstance(result, ImageError):
-                            failures[content] = str(result).removeprefix(f"{shown(pending[content])}: ")
-                            continue
-                        vectors[content] = fresh[content] = result[0]
-                        if time.monotonic() - stored >= _STORE_EVERY:
-                            cache.put(space, fresh)
-                            fresh, stored = {}, time.monotonic()
-                finally:
-                    cache.put(space, fresh)  # Ctrl-C keeps what was computed
+        if missing:
+            failures = _compute_missing(backbone, preprocessing, paths, missing, found, cache, cache_dir, spaces, views)
         seconds = time.monotonic() - started
-    return FeatureTable(vectors, failures, cached, seconds)
+    whole = [d for d in wanted if d not in failures]
+    return FeatureTable(
+        vectors={d: found[0][d] for d in whole},
+        views={d: np.stack([found[slot][d] for slot in wanted[d][1:]]) for d in whole if len(wanted[d]) > 1},
+        failures=failures,
+        from_cache=len(paths) - len(missing),
+        computed=sum(len(slots) for d, slots in missing.items() if d not in failures),
+        seconds=seconds,
+    )
+
+
+def _compute_missing(
+    backbone: Backbone,
+    preprocessing: Preprocessing,
+    paths: dict[str, Path],
+    missing: dict[str, list[int]],
+    found: list[dict[str, NDArray[np.float32]]],
+    cache: FeatureCache,
+    cache_dir: Path,
+    spaces: list[str],
+    views: CachedViews | None,
+) -> dict[str, str]:
+    """Compute vectors into ``found`` and the cache, slot by slot (0: the picture as it is); returns failures."""
+
+    def render_all(image: Image, digest: str) -> list[NDArray[Any]]:
+        return [
+            resize(image, preprocessing)
+            if slot == 0 or views is None
+            else render(image, draw_view(views.augmentation, views.seed, digest, slot - 1), preprocessing)
+            for slot in missing[digest]
+        ]
+
+    failures: dict[str, str] = {}
+    fresh: list[dict[str, NDArray[np.float32]]] = [{} for _ in spaces]
+
+    def store() -> None:
+        for space, vectors in zip(spaces, fresh, strict=True):
+            cache.put(space, vectors)
+            vectors.clear()
+
+    stored = time.monotonic()
+    pictures = [(digest, paths[digest]) for digest in missing]
+    bar = progress_bar("Computing features", len(paths), done=len(paths) - len(missing))
+    with bar as progress:
+        try:
+            for digest, result in compute(backbone.tflite(cache_dir), preprocessing, pictures, views=render_all):
+                progress.update()
+                if isinstance(result, ImageError):
+                    failures[digest] = str(result).removeprefix(f"{shown(paths[digest])}: ")
+                    continue
+                for slot, vector in zip(missing[digest], result, strict=True):
+                    found[slot][digest] = fresh[slot][digest] = vector
+                if time.monotonic() - stored >= _STORE_EVERY:
+                    store()
+                    stored = time.monotonic()
+        finally:
+            store()  # Ctrl-C keeps what was computed
+    return failures
 
 
 def compute(

@@ -1,0 +1,54 @@
+"""Pictures that belong together and so stay in one share of the split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from toolkit.records import DatasetIndex, ImageRecord
+
+# retrain.py's: what stands before it in a file's name says which pictures belong together.
+_MARK = "_nohash_"
+
+
+def group_images(index: DatasetIndex, cache_dir: Path, notify: Callable[[str], None]) -> DatasetIndex:
+    """The index with ``group`` set: files that share the name before ``_nohash_`` in one class.
+
+    A group is named by the smallest of its members' keys, so that it depends on neither the order nor the place of
+    the pictures.
+
+    Args:
+        index: of the data set.
+        cache_dir: of the toolkit.
+        notify: is told in one line what was found.
+    """
+    names = {image.digest: key for image in index.images if (key := _name_key(image))}
+    groups = join((digest, key) for digest, key in names.items())
+    images = tuple(replace(image, group=groups.get(image.digest, image.digest)) for image in index.images)
+    return replace(index, images=images)
+
+
+def _name_key(image: ImageRecord) -> str | None:
+    """Hex digest of class and name before ``_nohash_``; None for other names."""
+    before, mark, _ = image.path.name.partition(_MARK)
+    if not mark:
+        return None
+    return hashlib.sha256(f"{image.class_ids} {before}".encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def join(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Connected components: key -> the smallest key that it is connected with."""
+    leader: dict[str, str] = {}
+
+    def find(key: str) -> str:
+        while (above := leader.setdefault(key, key)) != key:
+            leader[key] = leader[above]
+            key = leader[key]
+        return key
+
+    for one, other in pairs:
+        first, second = sorted((find(one), find(other)))
+        leader[second] = first
+    return {key: find(key) for key in list(leader)}

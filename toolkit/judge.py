@@ -1,0 +1,149 @@
+"""What a trained head is worth: calibrated scores, thresholds, the limit of "unknown", figures of each share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from converters.accuracy import Accuracy
+from runtime.spec import Task
+from toolkit.calibrate import Calibration, calibrate
+from toolkit.evaluation import Evaluation
+from toolkit.head import Head, HeadOptions
+from toolkit.head_fit import HeadData, fit_one
+from toolkit.records import ImageRecord
+from toolkit.reject import Rejection, RejectChoice, choose_rejection
+from toolkit.reliability import Reliability, reliability
+from toolkit.split import Share
+from toolkit.thresholds import choose_thresholds
+
+#: Classes that are held out, at most, to see what becomes of pictures of unknown classes.
+MOST_HELD_OUT = 10
+#: Known pictures that may be rejected in that trial.
+HELD_OUT_RATE = 0.05
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What becomes of pictures of a class that training never saw.
+
+    Attributes:
+        rejected: of those pictures, how many are answered "unknown" ...
+        known: ... at a limit under which so many of the known test pictures fall.
+    """
+
+    rejected: Accuracy
+    known: Accuracy
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A head ready to be handed over, and its figures.
+
+    Attributes:
+        head: with its temperature.
+        calibration: of the scores.
+        thresholds: label -> least score, multi-label only.
+        rejection: the limit of "unknown"; multi-label never has one.
+        evaluations: share -> answers.
+        reliability: calibration plots, "before" and "after" the temperature, on the validation share.
+        held_out: class -> what became of its pictures when it was held out of training.
+    """
+
+    head: Head
+    calibration: Calibration
+    thresholds: dict[str, float]
+    rejection: Rejection
+    evaluations: dict[Share, Evaluation]
+    reliability: dict[str, Reliability]
+    held_out: dict[str, HeldOut]
+
+
+def judge(
+    head: Head,
+    data: Mapping[Share, HeadData],
+    images: Mapping[Share, list[ImageRecord]],
+    labels: tuple[str, ...],
+    reject: RejectChoice | float,
+) -> Judged:
+    """Calibrate on the validation share, choose limits on it, evaluate all shares.
+
+    Args:
+        head: trained.
+        data: features and truth of each share, a row a picture.
+        images: the same pictures.
+        labels: of the classes.
+        reject: see ``toolkit.reject``.
+    """
+    validation = data["validation"]
+    before = _reliability(head, validation)
+    head, calibration = calibrate(head, validation.features, validation.truth)
+    scores = head.scores(validation.features)
+    multi_label = head.task == "multi-label"
+    thresholds = choose_thresholds(scores, validation.truth, labels) if multi_label else {}
+    rejection = choose_rejection(scores, validation.truth, "off" if multi_label else reject)
+    evaluations = {
+        share: Evaluation(
+            labels=labels,
+            task=head.task,
+            sources=tuple(image.path for image in images[share]),
+            digests=tuple(image.digest for image in images[share]),
+            truth=rows.truth,
+            scores=head.scores(rows.features),
+            thresholds=thresholds,
+            unknown_below=rejection.unknown_below,
+        )
+        for share, rows in data.items()
+    }
+    plots = {"before": before, "after": _reliability(head, validation)} if len(validation) else {}
+    return Judged(head, calibration, thresholds, rejection, evaluations, plots, {})
+
+
+def _reliability(head: Head, data: HeadData) -> Reliability:
+    known = data.truth.any(axis=1) if head.task == "single-label" else np.ones(len(data), np.bool_)
+    return reliability(head.scores(data.features[known]), data.truth[known], head.task)
+
+
+def hold_out(
+    data: Mapping[Share, HeadData], labels: tuple[str, ...], penalty: float, options: HeadOptions, task: Task
+) -> dict[str, HeldOut]:
+    """Train without one class at a time and see how many of its pictures are answered "unknown".
+
+    Args:
+        data: features and truth of each share.
+        labels: of the classes; the first ``MOST_HELD_OUT`` by even steps are held out.
+        penalty: of the head.
+        options: of its training.
+        task: of the model; a multi-label one has nothing to measure.
+
+    Returns:
+        By label; empty with fewer than three classes, or without validation or test pictures.
+    """
+    if task == "multi-label" or len(labels) < 3 or not len(data["validation"]) or not len(data["test"]):
+        return {}
+    chosen = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), MOST_HELD_OUT)).round().astype(int))
+    return {labels[c]: _held_out(data, int(c), penalty, options) for c in chosen}
+
+
+def _held_out(data: Mapping[Share, HeadData], held: int, penalty: float, options: HeadOptions) -> HeldOut:
+    def without(rows: HeadData) -> HeadData:
+        keep = ~rows.truth[:, held]
+        return HeadData(rows.features[keep], np.delete(rows.truth[keep], held, axis=1))
+
+    head = fit_one(without(data["training"]), "single-label", penalty, options)
+
+    def top(rows: HeadData) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+        best: np.ndarray[tuple[int], np.dtype[np.float32]] = head.scores(rows.features).max(axis=1)
+        return best
+
+    validation = without(data["validation"])
+    limit = choose_rejection(head.scores(validation.features), validation.truth, HELD_OUT_RATE).unknown_below
+    known = without(data["test"])
+    known = HeadData(known.features[known.truth.any(axis=1)], known.truth[known.truth.any(axis=1)])
+    unseen = np.concatenate([rows.features[rows.truth[:, held]] for rows in data.values()])
+    strange = top(HeadData(unseen, np.zeros((len(unseen), 1), np.bool_)))
+    return HeldOut(
+        Accuracy(int((strange < limit).sum()), len(strange)), Accuracy(int((top(known) < limit).sum()), len(known))
+    )

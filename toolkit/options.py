@@ -1,0 +1,119 @@
+"""Everything that a training can be told."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from runtime.errors import UsageError
+from runtime.spec import Task
+from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE
+from toolkit.backbones.registry import WeightChoice
+from toolkit.extra_outputs import ExtraOutputs
+from toolkit.head import HeadOptions
+from toolkit.reject import RejectChoice
+from toolkit.split import SplitOptions
+from toolkit.views import MODERN, Augmentation
+
+Mode = Literal["bottleneck", "finetune", "scratch"]
+
+#: Views of each training picture that are cached unless something else is asked for.
+DEFAULT_VIEWS = 0
+#: The same where a distortion is asked for.
+DISTORTED_VIEWS = 5
+_MAX_VIEWS = 100
+# Of a model's name, bytes: file systems allow 255 for a file name, and exports append to it.
+_MAX_NAME_BYTES = 100
+
+
+@dataclass(frozen=True)
+class Reports:
+    """What a training by steps says while it runs, as retrain.py did.
+
+    Attributes:
+        interval: steps between two reports; None for none.
+        validation_batch: pictures drawn for each; -1 takes all.
+    """
+
+    interval: int | None = None
+    validation_batch: int = 100
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Everything that ``toolkit train`` can be told.
+
+    Attributes:
+        output_dir: folder of the bundle.
+        mode: ``bottleneck`` trains a head on features of the frozen backbone; ``finetune`` goes on with the backbone;
+            ``scratch`` trains everything from random weights.
+        task: ``single-label``: one class a picture; ``multi-label``: any number.
+        architecture: as ``toolkit architectures`` lists them.
+        name: of the model, for file names; None takes the picture folder's name.
+        weights: ``imagenet`` or ``none`` (random, to try the mechanics).
+        model_dir: folder of weight files that goes before all other places.
+        cache_dir: for features, downloads and converted backbones; None takes the user's.
+        split: percentages.
+        head: how the classifier is trained.
+        views: random views of each training picture beside the picture itself; None takes the default.
+        augmentation: how views are drawn; None takes ``views.MODERN``.
+        reject: when the answer is "unknown"; see ``toolkit.reject``.
+        calibration_images: number of training pictures kept for quantisation.
+        seed: of random weights, the order of training pictures, views and the choice of calibration pictures.
+        near_duplicates: keep pictures that look the same in one share.
+        reports: of a training by steps.
+        outputs: files beside the bundle.
+        command: as it was typed, for the report.
+    """
+
+    output_dir: Path = Path("model")
+    mode: Mode = "bottleneck"
+    task: Task = "single-label"
+    architecture: str = DEFAULT_ARCHITECTURE
+    name: str | None = None
+    weights: WeightChoice = "imagenet"
+    model_dir: Path | None = None
+    cache_dir: Path | None = None
+    split: SplitOptions = field(default_factory=SplitOptions)
+    head: HeadOptions = field(default_factory=HeadOptions)
+    views: int | None = None
+    augmentation: Augmentation | None = None
+    reject: RejectChoice | float = "auto"
+    calibration_images: int = 200
+    seed: int = 0
+    near_duplicates: bool = True
+    reports: Reports = field(default_factory=Reports)
+    outputs: ExtraOutputs = field(default_factory=ExtraOutputs)
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.calibration_images < 1:
+            raise UsageError(f"the number of calibration images must be 1 or more, not {self.calibration_images}")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"the seed must be 0 or more and less than 2**32, not {self.seed}")
+        if self.views is not None and not 0 <= self.views <= _MAX_VIEWS:
+            raise UsageError(f"--views must be 0 to {_MAX_VIEWS}, not {self.views}")
+        if self.name is not None and (not self.name or self.name != file_name(self.name)):
+            suggestion = file_name(self.name) or "model"
+            raise UsageError(f"the name {self.name!r} cannot be part of a file name; {suggestion!r} could")
+
+    @property
+    def view_count(self) -> int:
+        """Views of each training picture beside the picture itself."""
+        if self.views is not None:
+            return self.views
+        return DEFAULT_VIEWS if self.augmentation is None else DISTORTED_VIEWS
+
+    @property
+    def drawn(self) -> Augmentation:
+        """How views are drawn."""
+        return MODERN if self.augmentation is None else self.augmentation
+
+
+def file_name(name: str) -> str:
+    """A name without what file systems, shells and text files trip over; may be empty."""
+    printable = "".join(c if c.isprintable() else "_" for c in name)
+    safe = re.sub(r"[\s/\\:*?\"<>|]+", "_", printable).strip("._").lstrip("-")
+    return safe.encode()[:_MAX_NAME_BYTES].decode(errors="ignore")

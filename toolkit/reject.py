@@ -1,0 +1,119 @@
+"""When the answer is "unknown": the least top score that counts, chosen on the validation share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from converters.accuracy import Accuracy
+from runtime.errors import UsageError
+from toolkit.head import Bools, Floats
+
+RejectChoice = Literal["auto", "off"]
+
+#: Share of known pictures that may be rejected: with pictures of no class to learn from, and without.
+AUTO_RATE, AUTO_RATE_ALONE = 0.05, 0.01
+#: Without negatives, fewer known validation pictures than this say nothing of a rate of 1 in 100.
+LEAST_KNOWN = 100
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A least score and what it does to the validation share.
+
+    Attributes:
+        unknown_below: top scores below it are answered "unknown"; 0 answers always.
+        known: known pictures that are rejected all the same.
+        negatives: pictures of no class that are rejected.
+        why: one sentence.
+    """
+
+    unknown_below: float
+    known: Accuracy
+    negatives: Accuracy
+    why: str
+
+    def __str__(self) -> str:
+        if not self.unknown_below:
+            return f"every picture gets an answer ({self.why})"
+        text = (
+            f'"unknown" below a score of {self.unknown_below:.1%}: rejects {self.known.correct} of '
+            f"{self.known.images} known validation pictures"
+        )
+        if self.negatives.images:
+            text += f" and {self.negatives.correct} of {self.negatives.images} that belong to no class"
+        return text
+
+    def to_json(self) -> dict[str, Any]:
+        """For metrics files."""
+        return {
+            "unknown_below": self.unknown_below,
+            "known_rejected": self.known.to_json(),
+            "negatives_rejected": self.negatives.to_json(),
+            "why": self.why,
+        }
+
+
+def parse_reject(text: str) -> RejectChoice | float:
+    """``auto``, ``off``, or the share of known pictures that may be rejected, 0 to below 1 (``0.05`` or ``5%``).
+
+    Raises:
+        UsageError: anything else.
+    """
+    if text == "auto" or text == "off":
+        return text
+    try:
+        rate = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        rate = -1.0
+    if not 0 < rate < 1:
+        raise UsageError(f"--reject takes auto, off, or a share such as 0.05 or 5%, not {text!r}")
+    return rate
+
+
+def choose_rejection(scores: Floats, truth: Bools, choice: RejectChoice | float) -> Rejection:
+    """Choose the least score of an answer.
+
+    Args:
+        scores: of the validation share, float32 (pictures, classes).
+        truth: bool (pictures, classes); a row without a class is a negative.
+        choice: ``off``; a rate: so many known pictures may be rejected; ``auto``: with negatives, the score that tells
+            them best from the known, within ``AUTO_RATE``; without, ``AUTO_RATE_ALONE`` of the known.
+    """
+    top = scores.max(axis=1) if len(scores) else np.zeros(0, np.float32)
+    known = truth.any(axis=1)
+    inside, outside = np.sort(top[known]), top[~known]
+    if choice == "off":
+        return _rejection(0.0, inside, outside, "switched off")
+    if not len(inside):
+        return _rejection(0.0, inside, outside, "no validation pictures")
+    if choice != "auto":
+        return _rejection(_at_rate(inside, choice), inside, outside, f"at most {choice:.1%} of the known rejected")
+    if len(outside):
+        limit = _at_rate(inside, AUTO_RATE)
+        tried = [0.0, *(float(s) for s in np.unique(top) if s < limit), limit]
+        best = max(tried, key=lambda s: (outside < s).mean() - (inside < s).mean())
+        return _rejection(best, inside, outside, "tells pictures of no class best from the known")
+    if len(inside) < LEAST_KNOWN:
+        reason = f"too few validation pictures to choose a limit: {len(inside)}, {LEAST_KNOWN} are needed"
+        return _rejection(0.0, inside, outside, reason)
+    rate = _at_rate(inside, AUTO_RATE_ALONE)
+    return _rejection(rate, inside, outside, f"at most {AUTO_RATE_ALONE:.0%} of the known rejected")
+
+
+def _at_rate(inside: Floats, rate: float) -> float:
+    """The largest limit under which at most this share of the known, sorted, lies."""
+    return float(inside[min(int(rate * len(inside)), len(inside) - 1)])
+
+
+def _rejection(limit: float, inside: Floats, outside: Floats, why: str) -> Rejection:
+    # A device rounds: a hair below the score that is still an answer. 0 stays 0.
+    limit = max(0.0, float(np.floor(limit * 1e4) / 1e4))
+    return Rejection(
+        limit,
+        Accuracy(int((inside < limit).sum()), len(inside)),
+        Accuracy(int((outside < limit).sum()), len(outside)),
+        why,
+    )
