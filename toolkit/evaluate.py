@@ -94,7 +94,7 @@ def evaluate(
         notify: is told in one line what happens.
 
     Raises:
-        EdgeExportError: any of its kinds. The report is written last, whole or not at all.
+        EdgeExportError: any of its kinds. Each file is written whole or not at all, at the end.
     """
     options = options or EvaluateOptions()
     _prepare(options.output_dir)
@@ -120,8 +120,8 @@ def evaluate(
         evaluations["the test pictures among them"] = evaluation.subset(np.array(overlap.test_rows, np.int64))
     content = _content(model, runnable, contract, index, evaluations, options, notes)
     metrics = report_metrics(content)
+    write_report(content, options.output_dir / REPORT_FILE)  # the larger first: a full disk is found out here
     write_bytes(options.output_dir / METRICS_FILE, metrics_bytes(metrics))
-    write_report(content, options.output_dir / REPORT_FILE)
     return EvaluateResult(options.output_dir, runnable.path, evaluation, metrics, index.skipped)
 
 

@@ -67,7 +67,10 @@ def find_tail(model: bytes) -> ModelTail | None:
     walk = _Walk(content)
     layers: list[DenseLayer] = []
     tensor = int(graph.outputs[0])
-    while (operator := walk.producers.get(tensor)) is not None:
+    # Each step removes a producer, so a ring of operators ends too.
+    while (operator := walk.producers.pop(tensor, None)) is not None:
+        if operator.inputs is None or not len(operator.inputs):
+            return None
         name, source = walk.name(operator), int(operator.inputs[0])
         if name in ("FULLY_CONNECTED", "CONV_2D"):
             layer = walk.dense_layer(operator, name, last=not layers)
@@ -77,12 +80,9 @@ def find_tail(model: bytes) -> ModelTail | None:
         elif name in ("MEAN", "AVERAGE_POOL_2D"):
             if not walk.is_global_pool(operator, name):
                 return None
-            quantization = graph.tensors[source].quantization
-            quantized = quantization is not None and quantization.scale is not None and len(quantization.scale) == 1
-            scale, zero_point = (quantization.scale[0], quantization.zeroPoint[0]) if quantized else (1.0, 0)
             graph.outputs = [int(graph.outputs[0]), source]
             content.signatureDefs = None  # they name one output
-            return ModelTail(pack_model(content), float(scale), int(zero_point), tuple(layers))
+            return ModelTail(pack_model(content), *walk.quantization(source), tuple(layers))
         elif name not in _PASS_ON and not (name in _SCORES and not layers):
             return None
         tensor = source
@@ -96,7 +96,7 @@ class _Walk:
         self.graph = content.subgraphs[0]
         self.buffers = content.buffers
         self.codes = content.operatorCodes
-        self.producers = {int(out): op for op in self.graph.operators for out in op.outputs}
+        self.producers = {int(out): op for op in self.graph.operators for out in _list(op.outputs)}
 
     def name(self, operator: Any) -> str:
         code = self.codes[operator.opcodeIndex]
@@ -104,11 +104,18 @@ class _Walk:
 
     def shape(self, tensor: int) -> tuple[int, ...]:
         shape = self.graph.tensors[tensor].shape
-        return () if shape is None else tuple(int(n) for n in shape)
+        return tuple(int(n) for n in _list(shape))
+
+    def quantization(self, tensor: int) -> tuple[float, int]:
+        """Scale and zero point of a map; 1 and 0 where its numbers are real ones."""
+        found = self.graph.tensors[tensor].quantization
+        if found is None or len(_list(found.scale)) != 1 or len(_list(found.zeroPoint)) != 1:
+            return 1.0, 0
+        return float(found.scale[0]), int(found.zeroPoint[0])
 
     def constant(self, tensor: int) -> NDArray[Any] | None:
         """The real values of a weight; None where it is computed or stored in a way not known here."""
-        producer = self.producers.get(tensor)
+        producer = self.producers.pop(tensor, None)
         if producer is not None:  # half-precision weights go through DEQUANTIZE
             return self.constant(int(producer.inputs[0])) if self.name(producer) == "DEQUANTIZE" else None
         info = self.graph.tensors[tensor]
@@ -121,7 +128,7 @@ class _Walk:
             return None
         values = stored.reshape(shape)
         quantization = info.quantization
-        if quantization is None or quantization.scale is None or not len(quantization.scale):
+        if quantization is None or not len(_list(quantization.scale)) or not len(_list(quantization.zeroPoint)):
             return values if info.type == 2 else values.astype(np.float32)
         along = [1] * values.ndim
         along[quantization.quantizedDimension if len(quantization.scale) > 1 else 0] = -1
@@ -132,12 +139,13 @@ class _Walk:
 
     def dense_layer(self, operator: Any, name: str, *, last: bool) -> DenseLayer | None:
         """A FULLY_CONNECTED, or a convolution of a map of one place, as a dense layer."""
-        if operator.builtinOptions.fusedActivationFunction != (_NO_ACTIVATION if last else _RELU):
+        activation = getattr(operator.builtinOptions, "fusedActivationFunction", _NO_ACTIVATION)
+        if activation != (_NO_ACTIVATION if last else _RELU):
             return None
         if name == "CONV_2D" and self.shape(int(operator.inputs[0]))[1:3] != (1, 1):
             return None
         kernel = self.constant(int(operator.inputs[1]))
-        if kernel is None or (name == "CONV_2D" and kernel.shape[1:3] != (1, 1)):
+        if kernel is None or kernel.ndim < 2 or (name == "CONV_2D" and kernel.shape[1:3] != (1, 1)):
             return None
         kernel = kernel.reshape(len(kernel), -1).T
         bias: NDArray[Any] | None = np.zeros(kernel.shape[1], np.float32)
@@ -153,7 +161,10 @@ class _Walk:
         if name == "MEAN":
             axes = self.constant(int(operator.inputs[1]))
             return axes is not None and {int(a) % 4 for a in axes.reshape(-1)} == {1, 2}
-        options = operator.builtinOptions
-        return (options.filterHeight, options.filterWidth) == source[1:3] and self.shape(int(operator.outputs[0]))[
-            1:3
-        ] == (1, 1)
+        options, result = operator.builtinOptions, self.shape(int(operator.outputs[0]))
+        return (options.filterHeight, options.filterWidth) == source[1:3] and result[1:3] == (1, 1)
+
+
+def _list(values: Any) -> Any:
+    """A vector of the file; an empty one where it is absent."""
+    return () if values is None else values

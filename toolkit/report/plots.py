@@ -18,6 +18,7 @@ _WIDTH, _HEIGHT = 360, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 22, 12, 40
 #: Different colours of lines in the style sheet; after that they come again, dashed.
 LINE_COLOURS = 6
+_BAR = '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none"'
 # More points than this cannot be told apart in a plot.
 _MAX_POINTS = 240
 
@@ -65,11 +66,11 @@ def reliability_plot(curves: Mapping[str, Reliability]) -> str:
 def interval_bar(accuracy: Accuracy) -> str:
     """A share with its 95 % interval on a scale from 0 to 100 %."""
     if not accuracy.images:
-        return '<svg class="bar" viewBox="0 0 100 8"><rect class="track" width="100" height="8"/></svg>'
+        return f'{_BAR}><rect class="track" width="100" height="8"/></svg>'
     low, high = (100 * n for n in accuracy.interval())
     value = 100 * accuracy.value
     return (
-        f'<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{value:.1f} %">'
+        f'{_BAR} role="img" aria-label="{value:.1f} %">'
         f'<rect class="track" width="100" height="8"/><rect class="value" width="{value:.2f}" height="8"/>'
         f'<rect class="interval" x="{low:.2f}" width="{max(0.4, high - low):.2f}" y="2.5" height="3"/></svg>'
     )
