@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +40,15 @@ class Backbone(ABC):
     def keras_model(self) -> Any:
         """The same as a functional ``keras.Model``, batched."""
 
+    @abstractmethod
+    def with_weights(self, weights: Arrays, origin: str) -> Backbone:
+        """The same architecture with other weights, and a digest of its own.
+
+        Args:
+            weights: all of them; names and shapes as training found them in this backbone.
+            origin: where they come from, for people.
+        """
+
 
 @dataclass(frozen=True)
 class LayeredBackbone(Backbone):
@@ -54,6 +63,10 @@ class LayeredBackbone(Backbone):
     def keras_model(self) -> Any:
         """Built from the layers."""
         return build_backbone(layers_of(self.architecture), self.weights, self.architecture.input_size)
+
+    def with_weights(self, weights: Arrays, origin: str) -> LayeredBackbone:
+        """See ``Backbone``."""
+        return replace(self, weights=weights, origin=origin, digest=digest_of(weights))
 
 
 def load_backbone(
@@ -83,7 +96,7 @@ def load_backbone(
         origin = f"random, seed {seed}"
         if is_layered(architecture):
             arrays = random_weights(layers_of(architecture), seed)
-            return LayeredBackbone(architecture, origin, _digest(arrays), arrays)
+            return LayeredBackbone(architecture, origin, digest_of(arrays), arrays)
         digest = hashlib.sha256(f"random {architecture.name} {seed}".encode()).hexdigest()
         return KerasBackbone(architecture, origin, digest, None, seed)
     source = obtain_weights(architecture, model_dir, cache_dir)
@@ -91,12 +104,13 @@ def load_backbone(
         raise AssertionError("obtain_weights returns a path or raises")
     if is_layered(architecture):
         arrays = read_weights(source.path, layers_of(architecture))
-        return LayeredBackbone(architecture, str(source), _digest(arrays), arrays)
+        return LayeredBackbone(architecture, str(source), digest_of(arrays), arrays)
     digest = hashlib.sha256(source.path.read_bytes()).hexdigest()
     return KerasBackbone(architecture, str(source), digest, source.path, seed)
 
 
-def _digest(arrays: Arrays) -> str:
+def digest_of(arrays: Arrays) -> str:
+    """Hex sha256 over names and contents."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(name.encode() + array.tobytes())
