@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,23 @@ from runtime.errors import ModelError, first_line
 from runtime.file_kind import shown
 from toolkit.atomic import write_bytes
 from toolkit.backbones.keras_body import KerasBody
-from toolkit.backbones.registry import Backbone
+from toolkit.backbones.registry import Backbone, digest_of
+from toolkit.backbones.weight_readers import Arrays
 
 
 @dataclass(frozen=True)
 class KerasBackbone(Backbone):
-    """A backbone of ``keras.applications``, with the weights of a file or random ones."""
+    """A backbone of ``keras.applications``.
+
+    Attributes:
+        weights: file with its weights; None for random ones.
+        seed: of random weights.
+        tuned: weights that go before those, as ``variables_of`` names them; empty for none.
+    """
 
     weights: Path | None
     seed: int
+    tuned: Arrays = field(default_factory=dict)
 
     def tflite(self, cache_dir: Path) -> bytes:
         """Converted by TensorFlow (12-20 s) the first time, then read from the cache."""
@@ -56,9 +64,16 @@ class KerasBackbone(Backbone):
 
         keras.utils.set_random_seed(self.seed)
         model = self._build(include_top=False, pooling="avg")
-        if self.weights is not None:
+        if self.tuned:
+            for name, variable in variables_of(model).items():
+                variable.assign(self.tuned[name])
+        elif self.weights is not None:
             self._load(model, self.weights)
         return keras.Model(model.inputs, model.outputs[0])  # inputs as a list, like all models here
+
+    def with_weights(self, weights: Arrays, origin: str) -> KerasBackbone:
+        """See ``Backbone``."""
+        return replace(self, tuned=weights, origin=origin, digest=digest_of(weights))
 
     def _build(self, **options: Any) -> Any:
         import keras
@@ -82,3 +97,9 @@ class KerasBackbone(Backbone):
             model.set_weights(whole.get_weights()[: len(model.weights)])
         except Exception as error:  # h5py and Keras raise whatever comes up in a damaged file
             raise ModelError(f"{shown(path)} does not fit {self.architecture.name}: {first_line(error)}") from error
+
+
+def variables_of(model: Any) -> dict[str, Any]:
+    """All variables of a Keras model, named by their place: the numbers in Keras's own names differ between models."""
+    variables = [variable for layer in model.layers for variable in layer.weights]
+    return {f"{place:04d}/{variable.name}": variable for place, variable in enumerate(variables)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +49,15 @@ class Backbone(ABC):
             self.keras_model().save(path)
             return KerasBody.read(path)
 
+    @abstractmethod
+    def with_weights(self, weights: Arrays, origin: str) -> Backbone:
+        """The same architecture with other weights, and a digest of its own.
+
+        Args:
+            weights: all of them; names and shapes as training found them in this backbone.
+            origin: where they come from, for people.
+        """
+
 
 @dataclass(frozen=True)
 class LayeredBackbone(Backbone):
@@ -67,6 +76,10 @@ class LayeredBackbone(Backbone):
     def keras_body(self, _cache_dir: Path) -> KerasBody:
         """Written from the layers, without Keras; nothing is cached."""
         return layered_body(layers_of(self.architecture), self.weights, self.architecture.input_size)
+
+    def with_weights(self, weights: Arrays, origin: str) -> LayeredBackbone:
+        """See ``Backbone``."""
+        return replace(self, weights=weights, origin=origin, digest=digest_of(weights))
 
 
 def load_backbone(
@@ -96,7 +109,7 @@ def load_backbone(
         origin = f"random, seed {seed}"
         if is_layered(architecture):
             arrays = random_weights(layers_of(architecture), seed)
-            return LayeredBackbone(architecture, origin, _digest(arrays), arrays)
+            return LayeredBackbone(architecture, origin, digest_of(arrays), arrays)
         digest = hashlib.sha256(f"random {architecture.name} {seed}".encode()).hexdigest()
         return KerasBackbone(architecture, origin, digest, None, seed)
     source = obtain_weights(architecture, model_dir, cache_dir)
@@ -104,12 +117,13 @@ def load_backbone(
         raise AssertionError("obtain_weights returns a path or raises")
     if is_layered(architecture):
         arrays = read_weights(source.path, layers_of(architecture))
-        return LayeredBackbone(architecture, str(source), _digest(arrays), arrays)
+        return LayeredBackbone(architecture, str(source), digest_of(arrays), arrays)
     digest = hashlib.sha256(source.path.read_bytes()).hexdigest()
     return KerasBackbone(architecture, str(source), digest, source.path, seed)
 
 
-def _digest(arrays: Arrays) -> str:
+def digest_of(arrays: Arrays) -> str:
+    """Hex sha256 over names and contents."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(name.encode() + array.tobytes())

@@ -1,0 +1,122 @@
+"""Checkpoints of a long training: whole or absent, checked when read, the one before kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import DataError
+from runtime.file_kind import shown
+from toolkit.atomic import write_bytes
+
+# How many are kept: the newest, and the one before it in case the newest is damaged.
+_KEPT = 2
+_MAGIC = b"edge-export-toolkit checkpoint 1\n"
+_DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state of a training.
+
+    Attributes:
+        arrays: name -> array, any numeric type.
+        facts: everything else, as JSON can hold it.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    facts: dict[str, Any]
+
+
+class CheckpointStore:
+    """The checkpoints of one run: ``RUN-NUMBER.checkpoint`` in a folder.
+
+    Args:
+        folder: made when the first is saved.
+        run: hex digest of everything that decides the run, so that no run finds another one's.
+    """
+
+    def __init__(self, folder: Path, run: str) -> None:
+        self._folder, self._run = folder, run[:32]
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint; those older than the one before it go.
+
+        Raises:
+            DataError: the folder cannot be written; the checkpoints that are there stay.
+        """
+        numbers = [number for number, _ in self._files()]
+        body = _pack(checkpoint)
+        path = self._folder / f"{self._run}-{max(numbers, default=0) + 1:06d}.checkpoint"
+        write_bytes(path, _MAGIC + hashlib.sha256(body).digest() + body)
+        for _, old in self._files()[:-_KEPT]:
+            old.unlink(missing_ok=True)
+
+    def load(self) -> tuple[Checkpoint | None, list[str]]:
+        """The newest checkpoint that is whole, and one line for each damaged one.
+
+        Damaged ones are removed, so that what is saved next is the newest again.
+        """
+        said: list[str] = []
+        for _, path in reversed(self._files()):
+            try:
+                return _unpack(path.read_bytes()), said
+            except (OSError, ValueError) as error:
+                said.append(f"the checkpoint {shown(path)} is damaged ({error}); the one before it is used")
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+        return None, said
+
+    def remove(self) -> None:
+        """Forget the run; called when its result is safe."""
+        for _, path in self._files():
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty: another run's are in it
+            self._folder.rmdir()
+
+    def _files(self) -> list[tuple[int, Path]]:
+        """Number and path of each, oldest first."""
+        return sorted(self._find())
+
+    def _find(self) -> Iterator[tuple[int, Path]]:
+        try:
+            entries = list(self._folder.iterdir())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise DataError(f"cannot read the checkpoint folder {shown(self._folder)}: {error.strerror}") from error
+        for path in entries:
+            if match := re.fullmatch(rf"{self._run}-(\d{{6,9}})\.checkpoint", path.name):
+                yield int(match[1]), path
+
+
+def _pack(checkpoint: Checkpoint) -> bytes:
+    stream = io.BytesIO()
+    facts = np.frombuffer(json.dumps(checkpoint.facts).encode(), np.uint8)
+    arrays: Mapping[str, Any] = {f"array/{name}": array for name, array in checkpoint.arrays.items()}
+    np.savez(stream, allow_pickle=False, facts=facts, **arrays)
+    return stream.getvalue()
+
+
+def _unpack(data: bytes) -> Checkpoint:
+    """Raises ValueError for anything but a whole checkpoint."""
+    start = len(_MAGIC) + _DIGEST_BYTES
+    if not data.startswith(_MAGIC):
+        raise ValueError("it is no checkpoint of this version")
+    if hashlib.sha256(data[start:]).digest() != data[len(_MAGIC) : start]:
+        raise ValueError("its checksum is wrong")
+    with np.load(io.BytesIO(data[start:]), allow_pickle=False) as stored:
+        arrays = {name.removeprefix("array/"): stored[name] for name in stored.files if name != "facts"}
+        facts = json.loads(stored["facts"].tobytes())
+    return Checkpoint(arrays, facts)

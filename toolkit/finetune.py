@@ -1,0 +1,171 @@
+"""Trains the backbone too: from ImageNet weights (finetune) or from random ones (scratch)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from converters.tensorflow import import_tensorflow
+from runtime.errors import DataError
+from runtime.spec import Preprocessing, Task
+from runtime.versions import package_version
+from toolkit.backbones.layers import layers_of
+from toolkit.backbones.registry import Backbone, LayeredBackbone
+from toolkit.checkpoint import CheckpointStore
+from toolkit.training.loop import EpochFigures, Loop
+from toolkit.training.model import HeadLayers, TrainedModel
+from toolkit.training.net import Net, Precision, fast_precision
+from toolkit.training.options import SCRATCH, FinetuneOptions
+from toolkit.training.pictures import Share
+
+# What ``auto`` opens.
+_AUTO = "all"
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What a training gave.
+
+    Attributes:
+        backbone: the same architecture with the trained weights.
+        head: trained with it.
+        curves: one entry an epoch.
+        checkpoints: of the run; remove them when the result is safe.
+    """
+
+    backbone: Backbone
+    head: HeadLayers
+    curves: tuple[EpochFigures, ...]
+    checkpoints: CheckpointStore
+
+
+def finetune(
+    backbone: Backbone,
+    head: HeadLayers,
+    training: Share,
+    validation: Share,
+    task: Task,
+    preprocessing: Preprocessing,
+    options: FinetuneOptions,
+    checkpoint_dir: Path,
+    notify: Callable[[str], None] = lambda _message: None,
+    resume: bool = True,
+) -> FinetuneResult:
+    """Train a backbone and its head together.
+
+    Args:
+        backbone: with the weights to begin with.
+        head: trained on the features of this backbone; kernel and bias of each layer.
+        training: what is learned.
+        validation: decides which weights are kept, and when training stops; may be empty.
+        task: of the targets.
+        preprocessing: of the model.
+        options: how.
+        checkpoint_dir: folder of checkpoints; they are named by everything that decides the run.
+        notify: is told in one line what happens.
+        resume: go on where a run with the same pictures, options and weights was ended; otherwise begin anew.
+
+    Returns:
+        The trained backbone and head. One seed gives one result on one machine as far as TensorFlow allows: sums over
+        several threads may differ in their last digits.
+
+    Raises:
+        UsageError: no such block to unfreeze.
+        DataError: a picture was changed, a checkpoint cannot be written, or the loss is no number any more.
+        MissingPackageError: TensorFlow is not installed.
+    """
+    import_tensorflow()
+    precision = options.precision or fast_precision()
+    net = net_of(backbone, precision)
+    model = TrainedModel(net, head, task, options, _AUTO if options.unfreeze == "auto" else options.unfreeze)
+    store = CheckpointStore(checkpoint_dir, _run_digest(backbone, head, (training, validation), preprocessing, options))
+    if not resume:
+        store.remove()
+    notify(f"training {len(model.open)} of {len(net.blocks)} blocks, from {model.open[0]} up, in {precision}")
+    curves = Loop(model, training, validation, preprocessing, task, options, store).run(notify)
+    weights, trained_head = model.weights()
+    if not all(np.isfinite(array).all() for array in weights.values()):
+        raise DataError(
+            f"training came apart: weights are no numbers any more; lower --learning-rate "
+            f"(it is {options.learning_rate:g})"
+        )
+    origin = f"{backbone.origin}, trained further"
+    return FinetuneResult(backbone.with_weights(weights, origin), trained_head, tuple(curves), store)
+
+
+def scratch(
+    backbone: Backbone,
+    head: HeadLayers,
+    training: Share,
+    validation: Share,
+    task: Task,
+    preprocessing: Preprocessing,
+    options: FinetuneOptions = SCRATCH,
+    checkpoint_dir: Path = Path("checkpoints"),
+    notify: Callable[[str], None] = lambda _message: None,
+    resume: bool = True,
+) -> FinetuneResult:
+    """The same from random weights: everything is open and normalisations learn their statistics.
+
+    Args:
+        backbone: of ``load_backbone(..., weights="none")``.
+        head: its shapes count; ``zero_head`` makes one.
+        training: see ``finetune``, as for all that follow.
+        validation: see there.
+        task: see there.
+        preprocessing: see there.
+        options: see there.
+        checkpoint_dir: see there.
+        notify: see there.
+        resume: see there.
+    """
+    everything = replace(options, unfreeze="all", batch_norm="batch")
+    return finetune(
+        backbone, head, training, validation, task, preprocessing, everything, checkpoint_dir, notify, resume
+    )
+
+
+def zero_head(features: int, classes: int, hidden: int = 0, seed: int = 0) -> HeadLayers:
+    """A head that knows nothing: zeros; a hidden layer before them is He-normal, for zeros would never move."""
+    last = (np.zeros((hidden or features, classes), np.float32), np.zeros(classes, np.float32))
+    if not hidden:
+        return (last,)
+    kernel = np.random.default_rng(seed).normal(0, np.sqrt(2 / features), (features, hidden)).astype(np.float32)
+    return ((kernel, np.zeros(hidden, np.float32)), last)
+
+
+def net_of(backbone: Backbone, precision: Precision) -> Net:
+    """The backbone as variables.
+
+    Args:
+        backbone: of any family.
+        precision: of the feature maps; backbones of Keras Applications are always computed in float32.
+    """
+    from toolkit.training.keras_net import KerasNet
+    from toolkit.training.layered_net import LayeredNet
+
+    if isinstance(backbone, LayeredBackbone):
+        return LayeredNet(layers_of(backbone.architecture), backbone.weights, precision)
+    return KerasNet(backbone.keras_model())
+
+
+def _run_digest(
+    backbone: Backbone,
+    head: HeadLayers,
+    shares: tuple[Share, ...],
+    preprocessing: Preprocessing,
+    options: FinetuneOptions,
+) -> str:
+    """Changes with everything that decides the result of a run."""
+    digest = hashlib.sha256(f"training 1 {package_version('tensorflow')} {options.deciding()}".encode())
+    digest.update(f"{backbone.architecture.name} {backbone.digest} {preprocessing.digest()}".encode())
+    for kernel, bias in head:
+        digest.update(kernel.tobytes() + bias.tobytes())
+    for share in shares:
+        digest.update("".join(picture.digest for picture in share.pictures).encode())
+        digest.update(share.targets.tobytes() + share.weights.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Training of the backbone itself: the network as variables, its pictures, its optimiser, the loop."""
