@@ -121,3 +121,26 @@ def called_functions(nodes: Iterable[Any], functions: dict[str, Any]) -> list[st
                 found[name] = None
                 queue += functions[name].node_def
     return list(found)
+
+
+def function_behind(graph: Graph, node: Any) -> Any:
+    """The ``FunctionDef`` that a call node calls; None for any other node."""
+    called = node.attr["f"].func.name if "f" in node.attr else node.op
+    for function in graph.definition.library.function:
+        if function.signature.name == called:
+            return function
+    return None
+
+
+def function_graph(graph: Graph, function: Any) -> Graph:
+    """A function's body as a graph of its own: its arguments are Placeholders, all else keeps its name."""
+    definition = type(graph.definition)()
+    definition.library.CopyFrom(graph.definition.library)
+    for argument in function.signature.input_arg:
+        definition.node.add(name=argument.name, op="Placeholder")
+    for body in function.node_def:
+        node = definition.node.add()
+        node.CopyFrom(body)
+        # In functions an input is called node:output:0, which output matters to nobody here.
+        node.input[:] = [text.partition(":")[0] for text in body.input]
+    return Graph(definition)

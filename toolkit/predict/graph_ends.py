@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.errors import ModelError
-from toolkit.predict.graph import Graph, TensorName, names
+from toolkit.predict.graph import Graph, TensorName, function_behind, function_graph, names
 from toolkit.predict.graph_values import Factors, factors_back, first_factor, size_constant
 from toolkit.predict.options import Hints
 from toolkit.predict.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, range_before
@@ -15,6 +15,9 @@ from toolkit.predict.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, range_befo
 _USUAL_OUTPUTS = ("final_result", "InceptionV3/Predictions/Reshape_1")
 # Inputs of retrain.py's MobileNet, retrain.py's Inception v3, and TF Hub's retrain.py.
 _USUAL_INPUTS = ("input", "Mul", "Placeholder")
+_LOGITS = ("MatMul", "BiasAdd", "Add", "AddV2", "Conv2D")
+# Longest chain of nodes that is followed.
+_FAR = 30
 _PROBABILITY = ("Softmax", "Sigmoid")
 _PASS_ON = ("Identity", "Reshape", "Squeeze", "StopGradient")
 _PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
@@ -120,16 +123,21 @@ def _tip(graph: Graph, name: str) -> str | None:
 
 def _is_probability(graph: Graph, name: str) -> bool | None:
     """Whether what a node gives comes out of a softmax or sigmoid; None where that cannot be told."""
-    seen: set[str] = set()
-    while name in graph.nodes and name not in seen:
-        seen.add(name)
-        node = graph.nodes[name]
+    for _ in range(_FAR):
+        node = graph.nodes.get(name)
+        if node is None:
+            return None
         if node.op in _PROBABILITY:
             return True
+        function = function_behind(graph, node)
+        if function is not None and len(function.ret) == 1:
+            (result,) = function.ret.values()
+            graph, name = function_graph(graph, function), result.partition(":")[0]
+            continue
         sources = graph.sources(node, control=False)
         if node.op not in _PASS_ON or not sources:
-            # MatMul, BiasAdd and the like are logits; a function or control flow may be anything.
-            return False if node.op in ("MatMul", "BiasAdd", "Add", "AddV2") else None
+            # These are logits; control flow and the like may be anything.
+            return False if node.op in _LOGITS else None
         name = sources[0]
     return None
 

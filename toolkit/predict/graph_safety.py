@@ -16,15 +16,16 @@ from runtime.file_kind import shown
 
 _STATEFUL_BUT_HARMLESS = frozenset(
     (
-        *("VarHandleOp", "ReadVariableOp", "VariableV2", "Variable", "VariableShape", "ResourceGather"),
+        *("VarHandleOp", "ReadVariableOp", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"),
+        *("VariableV2", "Variable", "VariableShape", "ResourceGather"),
         *("StatefulPartitionedCall", "If", "While", "Case", "Assert"),
         *("RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal", "RandomShuffle"),
         *("TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayScatterV3"),
         *("TensorArrayGatherV3", "TensorArraySizeV3"),
     )
 )
-#: What a SavedModel needs beside that to get its variables.
-RESTORING = frozenset(("RestoreV2", "AssignVariableOp"))
+#: What a SavedModel of TensorFlow 1 needs beside that to get its variables.
+RESTORING = frozenset(("RestoreV2",))
 _STATELESS_BUT_NOT = re.compile(
     r"(Copy|CopyHost|Debug.*|Immutable.*|InitializeTable.*|PyFunc.*|Reader.*|TPU.*|.*Dataset.*|.*File.*)$"
 )

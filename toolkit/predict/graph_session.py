@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.tensorflow import import_tensorflow
-from runtime.errors import EdgeExportError, ModelError, first_line
+from runtime.errors import ModelError, one_line
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
@@ -53,10 +53,8 @@ class GraphRunner:
                 self._session = tf.compat.v1.Session(graph=loaded)
                 if restore is not None:
                     self._session.run(restore[0], restore[1])
-        except EdgeExportError:
-            raise
         except Exception as error:  # ValueError, tf.errors.OpError, ...: all mean that the graph is not sound
-            raise ModelError(f"{name}: TensorFlow cannot load the graph: {first_line(error)}") from error
+            raise ModelError(f"{name}: TensorFlow cannot load the graph: {what_failed(error)}") from error
 
     def raw(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """The output for resized pixels, (height, width, 3), 0..255, flat.
@@ -64,20 +62,38 @@ class GraphRunner:
         Raises:
             ModelError: the graph fails, or gives no row of numbers.
         """
-        tensor: NDArray[Any] = normalize(pixels, self._preprocessing)
-        if self._ends.uint8:
-            tensor = np.rint(pixels).astype(np.uint8)
+        tensor = input_tensor(pixels, self._preprocessing, self._ends)
         try:
-            values = np.asarray(self._session.run(str(self._ends.exit), {str(self._ends.entry): tensor[None]}))
+            values = np.asarray(self._session.run(str(self._ends.exit), {str(self._ends.entry): tensor}))
         except Exception as error:
-            raise ModelError(f"{self._name}: the graph fails when it runs: {first_line(error)}") from error
-        if values.dtype.kind not in "fiu" or not values.size or values.size != values.shape[-1]:
-            raise ModelError(
-                f"{self._name}: {self._ends.exit} is no row of scores: it has shape {values.shape}; "
-                "--output-layer names another output"
-            )
-        return values.reshape(-1)
+            raise ModelError(f"{self._name}: the graph fails when it runs: {what_failed(error)}") from error
+        return row_of_scores(values, f"{self._name}: {self._ends.exit}")
 
     def scores(self, pixels: NDArray[Any]) -> Floats:
         """The same as probabilities."""
         return probabilities(self.raw(pixels), self._ends.probability, self._name)
+
+
+def input_tensor(pixels: NDArray[Any], preprocessing: Preprocessing, ends: Ends) -> NDArray[Any]:
+    """Resized pixels, (height, width, 3), 0..255, as a batch of one: normalised float32, or bytes as they are."""
+    if ends.uint8:
+        return np.asarray(np.rint(pixels).astype(np.uint8)[None])
+    return np.asarray(normalize(pixels, preprocessing)[None])
+
+
+def row_of_scores(values: NDArray[Any], name: str) -> NDArray[Any]:
+    """An output, (1, classes) or the like, as (classes,).
+
+    Raises:
+        ModelError: it is something else.
+    """
+    if values.dtype.kind not in "fiu" or not values.size or values.size != values.shape[-1]:
+        raise ModelError(f"{name} is no row of scores: it has shape {values.shape}; --output-layer names another one")
+    return values.reshape(-1)
+
+
+def what_failed(error: Exception) -> str:
+    """What TensorFlow says about an error, in one line, without where in its source it happened."""
+    lines = [line.strip() for line in str(getattr(error, "message", "") or error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(("Graph execution error", "Detected at", "["))]
+    return one_line((telling or lines or [type(error).__name__])[0])[:300]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.predict.graph import Graph
+from toolkit.predict.graph import Graph, function_behind, function_graph
 
 # What leaves the values as they are.
 _SAME_VALUES = (
@@ -50,7 +50,7 @@ def factors_back(graph: Graph, name: str) -> Factors | None:
     for _ in range(_FAR):
         node = graph.nodes[name]
         if node.op in _DECODED:
-            return Factors(-intercept / slope, 1 / slope) if slope else None
+            return Factors(0.0 - intercept / slope, 1 / slope) if slope else None
         step = (1.0, 0.0) if node.op in _SAME_VALUES else _step(graph, node)
         sources = graph.sources(node, control=False)
         if step is None or not sources or sources[0] not in graph.nodes:
@@ -68,6 +68,11 @@ def first_factor(graph: Graph, name: str) -> float | None:
         if len(followers) != 1:
             return factor
         node = graph.nodes[followers[0]]
+        function = function_behind(graph, node)
+        if function is not None:
+            position = graph.sources(node).index(name)
+            graph, name = function_graph(graph, function), function.signature.input_arg[position].name
+            continue
         if node.op not in _SAME_VALUES:
             step = _step(graph, node)
             if step is None:
@@ -96,6 +101,10 @@ def _step(graph: Graph, node: Any) -> tuple[float, float] | None:
 
 def _constant(graph: Graph, name: str) -> Any:
     node = graph.nodes.get(name)
+    for _ in range(_FAR):
+        if node is None or node.op not in ("Cast", "Identity"):
+            break
+        node = graph.nodes.get(graph.sources(node)[0])
     if node is None or node.op != "Const":
         return None
     from tensorflow import make_ndarray

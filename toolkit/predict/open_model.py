@@ -11,8 +11,6 @@ from toolkit.predict.inputs import architecture, bundle, frozen_graph, keras_fil
 from toolkit.predict.options import Hints, PredictOptions
 from toolkit.predict.predictor import Notify, Predictor
 
-_HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
-
 
 def open_model(options: PredictOptions, notify: Notify) -> Predictor:
     """Open what the options name.
@@ -68,7 +66,7 @@ def _open_file(path: Path, hints: Hints, notify: Notify, graph: bool = False) ->
     suffix = path.suffix.lower()
     if head[4:8] == b"TFL3" or suffix == ".tflite":
         return tflite_file.load(path, hints, notify)
-    if head.startswith(_HDF5) or head.startswith(_ZIP) or suffix in (".keras", ".h5", ".hdf5"):
+    if head.startswith((keras_file.HDF5_MAGIC, keras_file.ZIP_MAGIC)) or suffix in (".keras", ".h5", ".hdf5"):
         return keras_file.load(path, hints, notify)
     if graph or suffix in (".pb", ".pbtxt"):
         return frozen_graph.load(path, hints, notify)

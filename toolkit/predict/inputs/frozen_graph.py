@@ -10,13 +10,15 @@ import numpy as np
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError
 from runtime.file_kind import contents, looks_like, shown
+from runtime.spec import Preprocessing
 from toolkit.predict.graph import Graph
-from toolkit.predict.graph_ends import Ends, find_ends
+from toolkit.predict.graph_ends import find_ends
 from toolkit.predict.graph_session import GraphRunner
 from toolkit.predict.labels import choose_labels
 from toolkit.predict.options import Hints
 from toolkit.predict.pixels import choose_preprocessing
 from toolkit.predict.predictor import Notify, Predictor, for_labels
+from toolkit.predict.saved_functions import FunctionRunner
 
 
 def load(path: Path, hints: Hints, notify: Notify) -> Predictor:
@@ -28,26 +30,27 @@ def load(path: Path, hints: Hints, notify: Notify) -> Predictor:
         MissingPackageError: TensorFlow is not installed.
     """
     graph = Graph(read_graph(path))
-    return classifier(graph, find_ends(graph, hints, shown(path)), path, hints, notify)
-
-
-def classifier(
-    graph: Graph,
-    ends: Ends,
-    path: Path,
-    hints: Hints,
-    notify: Notify,
-    restore: tuple[str, dict[str, str]] | None = None,
-) -> Predictor:
-    """Load what lies between two ends; see ``load`` and ``GraphRunner``."""
     name = shown(path)
+    ends = find_ends(graph, hints, name)
     preprocessing, reason = choose_preprocessing(hints, ends.size, ends.range, name)
-    runner = GraphRunner(graph, ends, preprocessing, name, restore)
+    runner = GraphRunner(graph, ends, preprocessing, name)
     notify(f"model: {name}; {shown(str(ends.entry))} -> {shown(str(ends.exit))}; {reason}")
-    # Running it is the one sure way to learn how many scores it gives.
-    count = runner.raw(np.full((preprocessing.height, preprocessing.width, 3), 127, np.uint8)).size
+    return with_labels(runner, preprocessing, path, hints, notify)
+
+
+def with_labels(
+    runner: GraphRunner | FunctionRunner, preprocessing: Preprocessing, path: Path, hints: Hints, notify: Notify
+) -> Predictor:
+    """A loaded graph that says nothing about its classes, and labels for them."""
+    count = count_scores(runner, preprocessing)
     labels = choose_labels(hints.labels, count, path, notify)
-    return Predictor(name, preprocessing, labels, for_labels(runner.scores, labels, count))
+    return Predictor(shown(path), preprocessing, labels, for_labels(runner.scores, labels, count))
+
+
+def count_scores(runner: GraphRunner | FunctionRunner, preprocessing: Preprocessing) -> int:
+    """How many scores a graph gives; running it is the one sure way to learn that."""
+    grey = np.full((preprocessing.height, preprocessing.width, 3), 127, np.uint8)
+    return int(runner.raw(grey).size)
 
 
 def read_graph(path: Path) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from converters.bundle import MODEL_FILE
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError, first_line
-from runtime.file_kind import looks_like, shown
+from runtime.file_kind import contents, looks_like, shown
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
 from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
@@ -20,6 +20,8 @@ from toolkit.predict.options import Hints
 from toolkit.predict.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, choose_preprocessing, range_before
 from toolkit.predict.predictor import Floats, Notify, Predictor, for_labels, least_scores, probabilities
 
+#: First bytes of ``.h5`` and ``.keras`` files.
+HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 _PROBABILITY = ("softmax", "sigmoid")
 
 
@@ -69,6 +71,13 @@ def read_keras(path: Path) -> Any:
         ModelError: damaged, weights only, or with layers that carry code.
         MissingPackageError: TensorFlow is not installed.
     """
+    with contents(path) as data:
+        head = bytes(data[:1024])
+    if not head.startswith((HDF5_MAGIC, ZIP_MAGIC)):
+        raise ModelError(
+            f"{shown(path)} is no Keras model, which is a zip archive (.keras) or HDF5 (.h5): it looks like "
+            f"{looks_like(head)}"
+        )
     import_tensorflow()
     import keras
 
@@ -81,8 +90,6 @@ def read_keras(path: Path) -> Any:
             text = "it holds weights and no model; `--architecture NAME --model-dir DIR` takes Keras's weight files"
         elif "unsafe" in str(error).lower() or "safe_mode" in str(error):
             text = "it carries Python code (a Lambda layer), which is not run; save the model without it"
-        elif "not found" in text and "zip" in text:
-            text = f"it looks like {looks_like(path.read_bytes()[:1024])}"
         raise ModelError(f"cannot load {shown(path)} as a Keras model: {text}") from error
 
 

@@ -8,13 +8,15 @@ from typing import Any
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError
 from runtime.file_kind import contents, looks_like, shown
-from runtime.spec import SPEC_FILE_NAME, ModelSpec
+from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
 from toolkit.predict.graph import Graph, TensorName, names
 from toolkit.predict.graph_ends import describe_ends
 from toolkit.predict.graph_session import GraphRunner
 from toolkit.predict.inputs import frozen_graph
 from toolkit.predict.options import Hints
+from toolkit.predict.pixels import choose_preprocessing
 from toolkit.predict.predictor import Notify, Predictor, least_scores
+from toolkit.predict.saved_functions import FunctionRunner, Signature
 
 GRAPH_FILE = "saved_model.pb"
 # Of the graph that serves, tensorflow/python/saved_model/tag_constants.py; and of its usual signature.
@@ -22,10 +24,11 @@ _SERVE = "serve"
 _USUAL_SIGNATURE = "serving_default"
 # Where `toolkit train --saved-model-dir` leaves the spec.
 _SPEC = Path("assets.extra") / SPEC_FILE_NAME
+_NOT_ENDS = frozenset({"labels", "mean", "std", "height", "width", "resample"})
 
 
 def load(folder: Path, hints: Hints, notify: Notify) -> Predictor:
-    """Read the graph and its variables. What the model would do by itself when loaded is not run.
+    """Read the graph and its variables, after looking through what would run.
 
     Raises:
         ModelError: damaged, no picture classifier, operations that are not known or not harmless.
@@ -35,22 +38,36 @@ def load(folder: Path, hints: Hints, notify: Notify) -> Predictor:
     name = shown(folder)
     meta = _read(folder)
     graph = Graph(meta.graph_def)
-    entry, exit_ = _signature_ends(meta, name)
-    if hints.input_layer is not None:
-        entry = graph.find(hints.input_layer, "--input-layer")
-    if hints.output_layer is not None:
-        exit_ = graph.find(hints.output_layer, "--output-layer")
-    if entry.node not in graph.nodes or exit_.node not in graph.nodes:
-        raise ModelError(f"{name} is damaged: its signature names tensors that are not there")
+    modern = meta.HasField("object_graph_def")
+    if modern:
+        hints.refuse(_NOT_ENDS, "a SavedModel of TensorFlow 2, whose signature says it")
+    entry, exit_, signature = _signature_ends(meta, graph, hints, name)
     ends = describe_ends(graph, entry, exit_, name)
-    restore = _restore(meta, graph, folder)
-    if not (folder / _SPEC).is_file():
-        return frozen_graph.classifier(graph, ends, folder, hints, notify, restore)
-    hints.refuse(frozenset({"input_layer", "output_layer"}), f"this SavedModel, whose {_SPEC} says it")
-    spec = ModelSpec.from_json((folder / _SPEC).read_bytes())
-    notify(f"model: {name}")
-    runner = GraphRunner(graph, ends, spec.preprocessing, name, restore)
-    return Predictor(name, spec.preprocessing, spec.labels.names, runner.scores, spec.task, least_scores(spec))
+    spec = None
+    if (folder / _SPEC).is_file():
+        hints.refuse(frozenset({"input_layer", "output_layer"}), f"this SavedModel, whose {_SPEC} says it")
+        spec = ModelSpec.from_json((folder / _SPEC).read_bytes())
+        preprocessing, reason = spec.preprocessing, f"as its {_SPEC} says"
+    else:
+        preprocessing, reason = choose_preprocessing(hints, ends.size, ends.range, name)
+    runner: GraphRunner | FunctionRunner
+    if modern:
+        runner = FunctionRunner(folder, meta, signature, ends, preprocessing)
+    else:
+        runner = GraphRunner(graph, ends, preprocessing, name, _restore(meta, graph, folder))
+    notify(f"model: {name}; {reason}")
+    if spec is not None:
+        scores = checked_scores(runner, preprocessing, len(spec.labels), name)
+        return Predictor(name, preprocessing, spec.labels.names, scores, spec.task, least_scores(spec))
+    return frozen_graph.with_labels(runner, preprocessing, folder, hints, notify)
+
+
+def checked_scores(runner: Any, preprocessing: Preprocessing, count: int, name: str) -> Any:
+    """The runner's scores, once it is sure that there is one for each label of a spec."""
+    found = frozen_graph.count_scores(runner, preprocessing)
+    if found != count:
+        raise ModelError(f"{name} gives {found} scores, its {_SPEC} has {count} labels")
+    return runner.scores
 
 
 def _read(folder: Path) -> Any:
@@ -72,22 +89,30 @@ def _read(folder: Path) -> Any:
     return graphs[0]
 
 
-def _signature_ends(meta: Any, name: str) -> tuple[TensorName, TensorName]:
+def _signature_ends(meta: Any, graph: Graph, hints: Hints, name: str) -> tuple[TensorName, TensorName, Signature]:
+    """Tensors that the user names, or a signature with one picture in and one row of scores out."""
+    said = [
+        None if text is None else graph.find(text, option)
+        for text, option in ((hints.input_layer, "--input-layer"), (hints.output_layer, "--output-layer"))
+    ]
+    if said[0] is not None and said[1] is not None:
+        return said[0], said[1], Signature("", "", "")
     signatures = {key: found for key, found in meta.signature_def.items() if len(found.inputs) == 1}
-    usual = signatures.get(_USUAL_SIGNATURE) or (next(iter(signatures.values())) if len(signatures) == 1 else None)
-    if usual is None:
+    key = _USUAL_SIGNATURE if _USUAL_SIGNATURE in signatures else next(iter(signatures), "")
+    if not key or (key != _USUAL_SIGNATURE and len(signatures) != 1):
         raise ModelError(
             f"{name}: no signature {_USUAL_SIGNATURE!r} that takes one picture; it has {names(meta.signature_def)}"
         )
-    # TF 1 classifiers give the class beside its scores: those are float32 (number 1 of types.proto).
-    outputs = [found for found in usual.outputs.values() if found.dtype == 1]
-    if len(outputs) != 1:
-        raise ModelError(
-            f"{name}: its signature gives {len(outputs)} rows of scores, not one ({names(usual.outputs)}); "
-            "--output-layer names a tensor"
-        )
-    (taken,) = usual.inputs.values()
-    return TensorName.parse(taken.name), TensorName.parse(outputs[0].name)
+    # Classifiers of TensorFlow 1 may give the class beside its scores: those are float32 (1 in types.proto).
+    outputs = {key: found for key, found in signatures[key].outputs.items() if found.dtype == 1}
+    if len(outputs) != 1 and said[1] is None:
+        raise ModelError(f"{name}: its signature gives {len(outputs)} rows of scores, not one ({names(outputs)})")
+    ((taken, taken_tensor),) = signatures[key].inputs.items()
+    given, given_tensor = next(iter(outputs.items()))
+    entry, exit_ = said[0] or TensorName.parse(taken_tensor.name), said[1] or TensorName.parse(given_tensor.name)
+    if entry.node not in graph.nodes or exit_.node not in graph.nodes:
+        raise ModelError(f"{name} is damaged: its signature names tensors that are not there")
+    return entry, exit_, Signature(key, taken, given)
 
 
 def _restore(meta: Any, graph: Graph, folder: Path) -> tuple[str, dict[str, str]] | None:
