@@ -60,8 +60,9 @@ class Graph:
                 return tensor
         last = text.partition(":")[0].rpartition("/")[2].lower()
         close = [name for name in self.nodes if last and last in name.lower()]
-        some = close or [n for n, node in self.nodes.items() if node.op == "Placeholder" or not self.consumers[n]]
-        raise UsageError(f"{option} {shown(text)}: the graph has no such node; it has {names(some)}")
+        ends = [n for n, node in self.nodes.items() if node.op == "Placeholder" or not self.consumers[n]]
+        some = dict.fromkeys([*ends[:4], *close])
+        raise UsageError(f"{option} {shown(text)}: the graph has no such node; it has {names(some, 8)}")
 
     def ancestors(self, roots: Iterable[str], stop: str | None = None) -> Iterator[str]:
         """The roots and all that feeds them, nearest first; what feeds ``stop`` is left out."""

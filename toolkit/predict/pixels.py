@@ -81,4 +81,4 @@ def choose_preprocessing(
 def _side(flag: str, said: int | None, other: int | None, fixed: int | None, name: str) -> int:
     if said is not None and fixed is not None and said != fixed:
         raise UsageError(f"{flag} {said}: {name} takes {fixed} pixels; leave the option out")
-    return fixed or said or other or DEFAULT_SIZE
+    return next((side for side in (fixed, said, other) if side is not None), DEFAULT_SIZE)

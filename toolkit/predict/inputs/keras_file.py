@@ -107,9 +107,14 @@ def _ends(model: Any, name: str) -> tuple[tuple[int | None, int | None], int]:
 
 
 def _scorer(model: Any, preprocessing: Preprocessing, known: bool | None, name: str) -> Any:
+    listed = isinstance(
+        getattr(model, "input", None), list
+    )  # how the model was built; the other way it works with a warning
+
     def scores(pixels: NDArray[Any]) -> Floats:
+        tensor = normalize(pixels, preprocessing)[None]
         try:
-            values = np.asarray(model(normalize(pixels, preprocessing)[None], training=False))
+            values = np.asarray(model([tensor] if listed else tensor, training=False))
         except Exception as error:  # a shape that only running shows, ...
             raise ModelError(f"{name}: the model fails when it runs: {first_line(error)}") from error
         return probabilities(values, known, name)
