@@ -17,6 +17,9 @@ the whole way:
   toolkit convert --quantize       -> ./model/export/*.tflite, float32 and int8, each one checked
   runtime classify photo.jpg       on the device, with nothing but a TFLite interpreter
 
+no training at all, ImageNet's 1000 classes:
+  toolkit predict --architecture efficientnet_lite0 photo.jpg
+
 no pictures at hand:
   toolkit sample-data shapes shapes
   toolkit train shapes

@@ -94,6 +94,16 @@ def test_other_placeholders_are_no_pictures(tmp_path: Path) -> None:
     assert str(ends(build(tmp_path / "g.pb", make)).entry) == "photo:0"
 
 
+def test_a_decoder_comes_before_a_placeholder_of_unknown_shape(tmp_path: Path) -> None:
+    def make(tf: Any, placeholder: Any) -> None:
+        jpeg = tf.cast(tf.image.decode_jpeg(placeholder(tf.string), channels=3), tf.float32)
+        image = tf.compat.v1.image.resize_bilinear(tf.expand_dims(jpeg, 0), [24, 16], name="resized")
+        tf.nn.softmax(tf.reduce_mean(image / 255, [1, 2]) * placeholder(tf.float32, name="keep_prob"), name="answer")
+
+    found = ends(build(tmp_path / "g.pb", make))
+    assert (str(found.entry), found.size, found.range.std) == ("resized:0", (24, 16), 1)
+
+
 def test_two_of_a_kind_must_be_named(tmp_path: Path) -> None:
     def make(tf: Any, placeholder: Any) -> None:
         image = placeholder(tf.float32, [None, 8, 8, 3], name="a") + placeholder(tf.float32, [None, 8, 8, 3], name="b")

@@ -146,10 +146,11 @@ def _find_input(graph: Graph, output: str, name: str) -> str:
     before = list(graph.ancestors([output]))
     nodes = [graph.nodes[n] for n in before]
     holders = [node for node in nodes if node.op in _PLACEHOLDERS and _takes_pictures(node)]
-    certain = [node.name for node in holders if node.attr["shape"].shape.dim]
-    found = certain or [node.name for node in holders]
+    found = [node.name for node in holders if node.attr["shape"].shape.dim]
     if not found:
         found = [node.name for node in nodes if node.op in _RESIZES and _is_decoded(graph, node.name)][-1:]
+    if not found:
+        found = [node.name for node in holders]
     if len(found) != 1:
         usual = [n for n in _USUAL_INPUTS if n in found or (not found and n in before)]
         found = usual[:1] or found
