@@ -8,7 +8,8 @@
     calibration.npz    ``images``: uint8 training pictures, resized, for quantisation
     test_images.npz    ``images``: uint8 test pictures, resized, for checking an export
     test_split.json    path, labels, sha256 and scores of each test picture, in the order of test_images.npz
-    metrics.json       accuracies and the options of the training
+    metrics.json       accuracies and all other figures of the training
+    report.html        the same for people
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ CALIBRATION_FILE = "calibration.npz"
 TEST_IMAGES_FILE = "test_images.npz"
 TEST_SPLIT_FILE = "test_split.json"
 METRICS_FILE = "metrics.json"
+REPORT_PAGE = "report.html"
 EXPORT_FOLDER = "export"
 #: What ``toolkit convert`` keeps in its folder beside the files themselves.
 REPORT_FILE = "export.json"
@@ -182,7 +184,7 @@ def prepare_output_folder(folder: Path) -> None:
             raise UsageError(f"--output-dir {shown(folder)} is a file; name a folder")
         if Path.cwd().is_relative_to(folder.resolve()):
             raise UsageError(f"--output-dir {shown(folder)} is the current folder; name one that can be replaced")
-        names = {path.name for path in folder.iterdir()} - {*SYSTEM_FILES, *_FILES, EXPORT_FOLDER}
+        names = {path.name for path in folder.iterdir()} - {*SYSTEM_FILES, *_FILES, REPORT_PAGE, EXPORT_FOLDER}
         exports = folder / EXPORT_FOLDER
         if exports.is_dir():
             names |= {f"{EXPORT_FOLDER}/{path.name}" for path in exports.iterdir() if not _is_export(path.name)}

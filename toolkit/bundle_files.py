@@ -25,8 +25,11 @@ from runtime.quiet import quiet_stderr
 from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
 from toolkit.backbones.registry import Backbone
 from toolkit.head import Floats, Head
-from toolkit.keras_file import write_keras_file
+from toolkit.keras_file import head_names, write_keras_file
 from toolkit.records import DatasetIndex, ImageRecord
+from toolkit.report.content import ReportContent
+from toolkit.report.metrics import metrics_bytes
+from toolkit.report.page import write_report
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class BundleContent:
         test_scores: of the trained model, (test pictures, classes).
         pictures: stored ones.
         metrics: for metrics.json.
+        report: for report.html.
     """
 
     spec: ModelSpec
@@ -60,15 +64,21 @@ class BundleContent:
     test_scores: Floats
     pictures: StoredPictures
     metrics: dict[str, Any]
+    report: ReportContent
 
     def stands_in(self, folder: Path) -> bool:
         """Whether the folder holds this very model, whole."""
         try:
             old = bundle.ModelBundle.load(folder)
             metrics = json.loads((folder / bundle.METRICS_FILE).read_bytes())
-            return old.spec == self.spec and metrics == self.metrics and old.is_sound()
+            return old.spec == self.spec and _lasting(metrics) == _lasting(self.metrics) and old.is_sound()
         except (EdgeExportError, OSError, ValueError):  # no bundle there yet, or one that is to be replaced
             return False
+
+
+def _lasting(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Metrics less what says nothing of the model: how the command was typed, and where."""
+    return {key: value for key, value in json.loads(json.dumps(metrics)).items() if key not in {"command", "versions"}}
 
 
 def choose_calibration(index: DatasetIndex, training: Sequence[int], count: int, seed: int) -> list[int]:
@@ -80,6 +90,7 @@ def choose_calibration(index: DatasetIndex, training: Sequence[int], count: int,
 
     for position in sorted(training, key=order):
         by_class[index.images[position].class_id].append(position)
+    by_class.pop(-1, None)  # pictures of no class
     chosen: list[int] = []
     for rank in range(max(map(len, by_class.values()))):
         chosen += [positions[rank] for _, positions in sorted(by_class.items()) if rank < len(positions)]
@@ -114,15 +125,16 @@ def fill_bundle(content: BundleContent, folder: Path, cache_dir: Path) -> None:
     """Write all files of a bundle into a folder; what only Keras can write is kept in the cache."""
     spec = content.spec
     with quiet_stderr():
-        layers = [(content.head.kernel, content.head.bias)]
-        write_keras_file(folder / bundle.MODEL_FILE, content.backbone, layers, "softmax", cache_dir)
+        layers = [(layer.kernel, layer.bias) for layer in content.head.layers]
+        write_keras_file(folder / bundle.MODEL_FILE, content.backbone, layers, content.head.activation, cache_dir)
     (folder / SPEC_FILE_NAME).write_text(spec.to_json(), encoding="utf-8")
     lines = "".join(f"{_one_line(label)}\n" for label in spec.labels)
     (folder / bundle.LABELS_FILE).write_text(lines, encoding="utf-8")
     np.savez(folder / bundle.CALIBRATION_FILE, images=content.pictures.calibration)
     np.savez(folder / bundle.TEST_IMAGES_FILE, images=content.pictures.test)
     _write_json(folder / bundle.TEST_SPLIT_FILE, _test_split(content))
-    _write_json(folder / bundle.METRICS_FILE, content.metrics)
+    (folder / bundle.METRICS_FILE).write_bytes(metrics_bytes(content.metrics))
+    write_report(content.report, folder / bundle.REPORT_PAGE)
 
 
 def grafted_model(backbone: Backbone, head: Head) -> Any:
@@ -131,9 +143,16 @@ def grafted_model(backbone: Backbone, head: Head) -> Any:
     import keras
 
     body = backbone.keras_model()
-    dense = keras.layers.Dense(head.kernel.shape[1], activation="softmax", name="scores")
-    model = keras.Model(body.inputs, dense(body.outputs[0]), name="classifier")
-    dense.set_weights([head.kernel, head.bias])
+    names = head_names(len(head.layers))
+    activations = ["relu"] * (len(names) - 1) + [head.activation]
+    tensor = body.outputs[0]
+    stack = []
+    for name, layer, activation in zip(names, head.layers, activations, strict=True):
+        stack.append(keras.layers.Dense(len(layer.bias), activation=activation, name=name))
+        tensor = stack[-1](tensor)
+    model = keras.Model(body.inputs, tensor, name="classifier")
+    for dense, layer in zip(stack, head.layers, strict=True):
+        dense.set_weights([layer.kernel, layer.bias])
     return model
 
 
@@ -142,14 +161,14 @@ def _test_split(content: BundleContent) -> dict[str, Any]:
     entries = [
         {
             "path": image.path.relative_to(root).as_posix(),
-            "label": content.spec.labels[image.class_id],
-            "class_id": image.class_id,
+            "labels": [content.spec.labels[class_id] for class_id in image.class_ids],
+            "class_ids": list(image.class_ids),
             "sha256": image.digest,
             "scores": [round(float(score), 6) for score in scores],
         }
         for image, scores in zip(content.test, content.test_scores, strict=True)
     ]
-    return {"schema_version": 1, "image_dir": str(root.resolve()), "images": entries}
+    return {"schema_version": 2, "image_dir": str(root.resolve()), "images": entries}
 
 
 def _write_json(path: Path, value: Any) -> None:

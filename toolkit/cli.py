@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from runtime.command import HelpFormatter, run_command
 from runtime.errors import MissingPackageError
-from toolkit.commands import architectures, convert, evaluate, sample_data, train
+from toolkit.commands import architectures, convert, evaluate, predict, sample_data, train
 from toolkit.retrain_flags import with_new_names
 
 _DESCRIPTION = "From a folder of pictures to a model that classifies on a Raspberry Pi or a phone."
@@ -19,6 +19,9 @@ the whole way:
   toolkit convert --quantize       -> ./model/export/*.tflite, float32 and int8, each one checked
   toolkit evaluate model others/   how it does on other pictures: ./evaluation/report.html
   runtime classify photo.jpg       on the device, with nothing but a TFLite interpreter
+
+no training at all, ImageNet's 1000 classes:
+  toolkit predict --architecture efficientnet_lite0 photo.jpg
 
 no pictures at hand:
   toolkit sample-data shapes shapes
@@ -37,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (train, convert, evaluate, architectures, sample_data):
+    for command in (train, convert, evaluate, predict, architectures, sample_data):
         command.add_parser(commands)
     return parser
 

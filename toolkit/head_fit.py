@@ -82,20 +82,31 @@ def fit_head(
     Returns:
         The head, for features as they were given. One seed gives one head on one machine.
     """
+    if options.steps is not None:
+        weights = image_weights(training.truth, task, options.class_weights)
+        targets = soft_targets(training.truth, task, options.label_smoothing)
+        return _by_steps(training, targets, weights, task, options, on_step or (lambda _step: None))
+    heads = [fit_one(training, task, penalty, options, on_epoch) for penalty in PENALTIES]
+    judge = validation if len(validation) else training
+    return min(heads, key=lambda head: cross_entropy(head.scores(judge.features), judge.truth, task))
+
+
+def fit_one(
+    training: HeadData,
+    task: Task,
+    penalty: float,
+    options: HeadOptions,
+    on_epoch: Callable[[], object] = lambda: None,
+) -> Head:
+    """Train with one penalty; arguments as for ``fit_head``."""
     # One scale for all features keeps their relative sizes, which carry meaning, and makes one learning rate
     # and one range of penalties serve every backbone. It goes into the first kernel at the end.
     scale = np.float32(1.0 / max(float(np.sqrt(np.mean(np.square(training.features)))), 1e-12))
     weights = image_weights(training.truth, task, options.class_weights)
     targets = soft_targets(training.truth, task, options.label_smoothing)
-    if options.steps is not None:
-        return _by_steps(training, targets, weights, task, options, on_step or (lambda _step: None))
-    heads = []
-    for penalty in PENALTIES:
-        layers = _adam(training.features * scale, targets, weights, task, penalty, options, on_epoch)
-        layers[0] = Layer(layers[0].kernel * scale, layers[0].bias)
-        heads.append(Head(tuple(layers), task, penalty))
-    judge = validation if len(validation) else training
-    return min(heads, key=lambda head: cross_entropy(head.scores(judge.features), judge.truth, task))
+    layers = _adam(training.features * scale, targets, weights, task, penalty, options, on_epoch)
+    layers[0] = Layer(layers[0].kernel * scale, layers[0].bias)
+    return Head(tuple(layers), task, penalty)
 
 
 def _initial(features: int, classes: int, hidden: int, seed: int) -> list[Layer]:

@@ -14,7 +14,7 @@ from toolkit.evaluation import Evaluation
 from toolkit.head import Head, HeadOptions
 from toolkit.head_fit import HeadData, fit_one
 from toolkit.records import ImageRecord
-from toolkit.reject import Rejection, RejectChoice, choose_rejection
+from toolkit.reject import RejectChoice, Rejection, choose_rejection
 from toolkit.reliability import Reliability, reliability
 from toolkit.split import Share
 from toolkit.thresholds import choose_thresholds

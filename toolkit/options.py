@@ -15,6 +15,7 @@ from toolkit.extra_outputs import ExtraOutputs
 from toolkit.head import HeadOptions
 from toolkit.reject import RejectChoice
 from toolkit.split import SplitOptions
+from toolkit.training.options import FinetuneOptions
 from toolkit.views import MODERN, Augmentation
 
 Mode = Literal["bottleneck", "finetune", "scratch"]
@@ -62,6 +63,8 @@ class TrainOptions:
         reject: when the answer is "unknown"; see ``toolkit.reject``.
         calibration_images: number of training pictures kept for quantisation.
         seed: of random weights, the order of training pictures, views and the choice of calibration pictures.
+        tuning: how the network is trained; for the modes ``finetune`` and ``scratch``.
+        resume: go on where a training of the network was ended; False begins anew.
         near_duplicates: keep pictures that look the same in one share.
         reports: of a training by steps.
         outputs: files beside the bundle.
@@ -83,6 +86,8 @@ class TrainOptions:
     reject: RejectChoice | float = "auto"
     calibration_images: int = 200
     seed: int = 0
+    tuning: FinetuneOptions = field(default_factory=FinetuneOptions)
+    resume: bool = True
     near_duplicates: bool = True
     reports: Reports = field(default_factory=Reports)
     outputs: ExtraOutputs = field(default_factory=ExtraOutputs)

@@ -37,7 +37,7 @@ def read_weights(path: Path, layers: tuple[ConvLayer, ...]) -> Arrays:
     elif path.suffix == ".npz":
         found = _read_npz(path)
     else:
-        found = _read_keras_h5(path)
+        found = read_keras_h5(path)
     weights: Arrays = {}
     channels = 3
     for layer in layers:
@@ -92,7 +92,12 @@ def _read_npz(path: Path) -> Arrays:
         raise ModelError(f"cannot read the weights in {shown(path)}: {error}") from error
 
 
-def _read_keras_h5(path: Path) -> Arrays:
+def read_keras_h5(path: Path) -> Arrays:
+    """All weights of a Keras ``.h5`` file as ``layer/part``, in the order of the layers.
+
+    Raises:
+        ModelError: not such a file, or damaged.
+    """
     import h5py
 
     try:

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 from runtime.command import HelpFormatter
 from runtime.errors import UsageError
 from runtime.file_kind import shown
-from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE
+from toolkit.commands.train_arguments import add_train_arguments, train_options
+from toolkit.commands.train_retrain_options import add_retrain_arguments
+
+# Of converters.bundle, which is heavier than this module may be.
+REPORT_PAGE = "report.html"
 
 if TYPE_CHECKING:
     from toolkit.records import SkippedFile
@@ -49,92 +53,44 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("image_dir", nargs="?", metavar="IMAGE_DIR", type=Path, help="a folder per class")
-    parser.add_argument(
-        "--architecture",
-        metavar="NAME",
-        default=DEFAULT_ARCHITECTURE,
-        help="network to start from (default: %(default)s; `toolkit architectures` lists them)",
-    )
-    parser.add_argument(
-        "--output-dir",
-        metavar="DIR",
-        type=Path,
-        default=Path("model"),
-        help="for the bundle (default: model)",
-    )
-    parser.add_argument("--name", help="of the model and its files (default: the picture folder's name)")
-    parser.add_argument("--model-dir", metavar="DIR", type=Path, help="folder with weight files you have already")
-    parser.add_argument(
-        "--cache-dir", metavar="DIR", type=Path, help="for features and downloads (default: the user's cache)"
-    )
-    parser.add_argument(
-        "--weights",
-        choices=["imagenet", "none"],
-        default="imagenet",
-        help="none starts from random weights: to try the mechanics, not to get a good model",
-    )
-    _add_split_options(parser)
-    parser.add_argument(
-        "--calibration-images",
-        metavar="N",
-        type=int,
-        default=200,
-        help="training pictures kept in the bundle for quantisation (default: 200)",
-    )
-    parser.add_argument(
-        "--class-weights",
-        choices=["auto", "none"],
-        default="auto",
-        help="auto: every class counts the same where one has twice as many pictures as another, or more; "
-        "none: every picture counts the same",
-    )
-    parser.add_argument(
-        "--label-smoothing",
-        metavar="S",
-        type=float,
-        default=0.0,
-        help="share of each target spread over all classes, against overconfidence (default: 0)",
-    )
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of all that is random (default: 0)")
-    parser.add_argument("--json", action="store_true", help="the result as one JSON object on standard output")
-    parser.set_defaults(run=run)
-
-
-def _add_split_options(parser: argparse.ArgumentParser) -> None:
-    for share, flag in (("validation", "--validation-percentage"), ("test", "--testing-percentage")):
-        parser.add_argument(
-            flag, metavar="P", type=float, default=10.0, help=f"share of {share} pictures (default: 10)"
-        )
+    add_train_arguments(parser)
+    add_retrain_arguments(parser)
+    parser.set_defaults(run=run, command_line="")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train as ``args`` asks and say what came out; returns the exit code."""
     if args.image_dir is None:
         raise UsageError("name the folder of pictures: toolkit train photos/ (sample-data makes one to try)")
-    from toolkit.head import HeadOptions
-    from toolkit.split import SplitOptions
-    from toolkit.train import TrainOptions, train
+    from toolkit.train import train
 
-    options = TrainOptions(
-        output_dir=args.output_dir,
-        architecture=args.architecture,
-        name=args.name,
-        weights=args.weights,
-        model_dir=args.model_dir,
-        cache_dir=args.cache_dir,
-        split=SplitOptions(args.validation_percentage, args.testing_percentage),
-        head=HeadOptions(class_weights=args.class_weights, label_smoothing=args.label_smoothing, seed=args.seed),
-        calibration_images=args.calibration_images,
-        seed=args.seed,
-    )
-    result = train(args.image_dir, options, notify=lambda line: print(line, file=sys.stderr))
+    result = train(args.image_dir, train_options(args), notify=lambda line: print(line, file=sys.stderr))
     _report_skipped(result.skipped)
+    for path in result.extra:
+        print(f"written: {shown(path)}", file=sys.stderr)
     if args.json:
         print(json.dumps(_as_json(result), ensure_ascii=False))
     else:
         _report(result)
+        _report_test(result, args)
     return 0
+
+
+def _report_test(result: TrainResult, args: argparse.Namespace) -> None:
+    """What retrain.py says at its end, where that is asked for."""
+    from toolkit.retrain_progress import final_line, misclassified_lines, random_batch
+
+    evaluation = result.evaluations["test"]
+    known = [int(row) for row in evaluation.truth.any(axis=1).nonzero()[0]]
+    if args.print_misclassified and evaluation.task == "single-label":
+        paths = [evaluation.sources[row] for row in known]
+        class_ids = evaluation.truth[known].argmax(axis=1)
+        for line in misclassified_lines(paths, class_ids, evaluation.answers[known], evaluation.labels):
+            print(line)
+    if args.eval_interval is not None and evaluation.task == "single-label":
+        rows = [known[i] for i in random_batch(len(known), args.test_batch_size, args.seed)]
+        right = (evaluation.truth[rows].argmax(axis=1) == evaluation.answers[rows]).sum() if rows else 0
+        print(final_line(int(right), len(rows)))
 
 
 def _report_skipped(skipped: tuple[SkippedFile, ...]) -> None:
@@ -153,6 +109,7 @@ def _report(result: TrainResult) -> None:
     else:
         print(f"{shown(folder)} holds this very model already; left as it is")
     argument = "" if folder == Path("model") else f" {shlex.quote(str(folder))}"
+    print(f"report: {shown(folder / REPORT_PAGE)}")
     print(f"next: toolkit convert{argument} --quantize")
 
 
@@ -166,5 +123,7 @@ def _as_json(result: TrainResult) -> dict[str, object]:
         "features_from_cache": result.from_cache,
         "accuracy": {share: accuracy.to_json() for share, accuracy in result.accuracy.items()},
         "skipped": [{"path": str(file.path), "reason": file.reason} for file in result.skipped],
+        "unknown_below": result.spec.unknown_below,
+        "report": str(result.folder / REPORT_PAGE),
         "written": result.written,
     }

@@ -1,0 +1,136 @@
+"""``toolkit predict``: name what pictures show."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from runtime.command import HelpFormatter
+from runtime.spec import RESAMPLE_FILTERS
+
+_DESCRIPTION = """\
+Name what pictures show, with any kind of model that a training leaves:
+
+  a bundle of `toolkit train` (default: ./model), a .keras or .h5 file, a SavedModel folder,
+  a frozen graph (.pb) as retrain.py and TF for Poets wrote it, a .tflite file,
+  or, with --architecture, a network that knows the 1000 classes of ImageNet: no training needed
+
+What stands in a model file is not run: no Python code, no file access.
+"""
+_EPILOG = """\
+examples:
+  toolkit predict --architecture efficientnet_lite0 photo.jpg
+  toolkit predict photo.jpg photos/                     the bundle in ./model
+  toolkit predict --model flowers photos/ --html answers.html
+  toolkit predict --model flower.keras --labels labels.txt --input-mean 127.5 --input-std 127.5 photo.jpg
+  toolkit predict --model exported_saved_model/ --labels labels.txt --json photos/
+
+from label_image.py:
+  python label_image.py --graph=output_graph.pb --labels=output_labels.txt --input_layer=Placeholder \\
+      --output_layer=final_result --image=daisy.jpg
+  toolkit predict      --graph=output_graph.pb --labels=output_labels.txt --input_layer=Placeholder \\
+      --output_layer=final_result --image=daisy.jpg
+
+from classify_image.py (--num_top_predictions and --image_file are taken too):
+  toolkit predict --architecture inception_v3 --model-dir weights/ --image_file=panda.jpg
+
+Both ends of a graph, its input's size and how it wants its pixels are found where they are not said, and what was
+taken is printed. Where nothing tells, label_image.py's defaults hold: 299 x 299 pixels, (x - 0) / 255. Names may be
+written with or without :0, options with underscores or hyphens.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register ``predict`` with the subparsers of ``toolkit``."""
+    parser = subparsers.add_parser(
+        "predict",
+        help="name what pictures show, with any kind of model",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="pictures, and folders of pictures")
+    _add(parser, "--image", "--image-file", metavar="FILE", action="append", default=[], help="the same as PATH")
+    parser.add_argument("--model", metavar="M", type=Path, help="a model of any kind (default: ./model)")
+    parser.add_argument("--graph", metavar="FILE", type=Path, help="a frozen graph")
+    parser.add_argument(
+        "--architecture", metavar="NAME", help="an ImageNet network (`toolkit architectures` lists them)"
+    )
+    parser.add_argument(
+        "--model-dir", metavar="DIR", type=Path, help="folder with Keras's file of the whole network of --architecture"
+    )
+    parser.add_argument("--cache-dir", metavar="DIR", type=Path, help="of the toolkit (default: the user's cache)")
+    parser.add_argument(
+        "--labels", metavar="FILE", help="one label a line; the word imagenet takes the names of ImageNet's classes"
+    )
+    _add_input_options(parser)
+    _add(
+        parser,
+        "--top-k",
+        "--num-top-predictions",
+        metavar="N",
+        type=int,
+        default=5,
+        help="answers a picture (default: 5)",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line on standard output")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write a page that shows pictures and answers")
+    parser.set_defaults(run=run)
+
+
+def _add_input_options(parser: argparse.ArgumentParser) -> None:
+    _add(parser, "--input-layer", metavar="NAME", help="of a graph: what takes the picture")
+    _add(parser, "--output-layer", metavar="NAME", help="of a graph: what gives the scores")
+    _add(parser, "--input-mean", "--mean", metavar="X[,X,X]", type=_numbers, help="subtracted from 0..255 pixels")
+    _add(parser, "--input-std", "--std", metavar="X[,X,X]", type=_numbers, help="what the difference is divided by")
+    _add(parser, "--input-height", metavar="N", type=int, help="pixels")
+    _add(parser, "--input-width", metavar="N", type=int, help="pixels")
+    parser.add_argument("--resample", choices=RESAMPLE_FILTERS, help="resize filter; TensorFlow's is tf-bilinear")
+
+
+def _add(parser: argparse.ArgumentParser, *flags: str, **options: Any) -> None:
+    """Add an option under its names, and under those with underscores, as they were typed for years."""
+    old = [f"--{flag[2:].replace('-', '_')}" for flag in flags]
+    parser.add_argument(*dict.fromkeys([*flags, *old]), **options)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"one number or three separated by commas, not {text!r}")
+    return values
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict as ``args`` asks; returns the exit code."""
+    from toolkit.predict.options import Hints, PredictOptions
+    from toolkit.predict.run import predict
+
+    hints = Hints(
+        labels=args.labels,
+        input_layer=args.input_layer,
+        output_layer=args.output_layer,
+        mean=args.input_mean,
+        std=args.input_std,
+        height=args.input_height,
+        width=args.input_width,
+        resample=args.resample,
+    )
+    options = PredictOptions(
+        paths=(*args.image, *args.paths),
+        model=args.model,
+        graph=args.graph,
+        architecture=args.architecture,
+        model_dir=args.model_dir,
+        cache_dir=args.cache_dir,
+        hints=hints,
+        top_k=args.top_k,
+        json=args.json,
+        html=args.html,
+    )
+    return predict(options, sys.stdout, sys.stderr)

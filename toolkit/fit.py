@@ -1,0 +1,132 @@
+"""The second half of a training, by mode: a head on cached features, and with it the backbone where asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from toolkit.backbones.registry import Backbone
+from toolkit.checkpoint import CheckpointStore
+from toolkit.features import FeatureTable, extract_features
+from toolkit.finetune import FinetuneResult, finetune, scratch, zero_head
+from toolkit.head import Head, Layer, image_weights, soft_targets
+from toolkit.head_fit import EPOCHS, PENALTIES, HeadData, Step, fit_head
+from toolkit.options import TrainOptions
+from toolkit.prepare import Notify, Prepared
+from toolkit.progress import progress_bar
+from toolkit.records import ImageRecord, targets_of
+from toolkit.report.content import Chart, Series
+from toolkit.retrain_reports import StepReports
+from toolkit.split import Share
+from toolkit.training.loop import EpochFigures
+from toolkit.training.pictures import Share as PictureShare
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training gave, whatever its mode.
+
+    Attributes:
+        backbone: with its final weights.
+        head: trained.
+        data: features by that backbone and truth of each share, a row a picture.
+        charts: learning curves.
+        checkpoints: to be removed when the bundle is written; None where there are none.
+    """
+
+    backbone: Backbone
+    head: Head
+    data: dict[Share, HeadData]
+    charts: tuple[Chart, ...] = ()
+    checkpoints: CheckpointStore | None = None
+
+
+SHARES: tuple[Share, ...] = ("training", "validation", "test")
+
+
+def fit(prepared: Prepared, options: TrainOptions, reports: StepReports, notify: Notify) -> Fitted:
+    """Train as the mode says.
+
+    Args:
+        prepared: pictures and features.
+        options: of the training.
+        reports: is told each step of a training by steps.
+        notify: is told in one line what happens.
+    """
+    data = {share: prepared.data(share) for share in SHARES}
+    if options.mode == "scratch":
+        head = _head(zero_head(prepared.width, len(prepared.index.labels), options.head.hidden, options.seed), options)
+    else:
+        head = _train_head(prepared, data, options, reports)
+    if options.mode == "bottleneck":
+        return Fitted(prepared.backbone, head, data, reports.charts())
+    result = _tune(prepared, head, options, notify)
+    table = _features(prepared, result.backbone, notify)
+    tuned = replace(prepared, backbone=result.backbone, table=table)
+    head = _head(result.head, options, head.penalty)
+    charts = (*reports.charts(), *_epoch_charts(result.curves))
+    return Fitted(result.backbone, head, {share: tuned.data(share) for share in SHARES}, charts, result.checkpoints)
+
+
+def _train_head(prepared: Prepared, data: dict[Share, HeadData], options: TrainOptions, reports: StepReports) -> Head:
+    training = prepared.data("training", views=True)
+    by_steps = options.head.steps is not None
+    total, unit = (options.head.steps or 0, " steps") if by_steps else (EPOCHS * len(PENALTIES), " epochs")
+    with progress_bar("Training the head", total, unit=unit) as bar:
+
+        def on_step(step: Step) -> None:
+            bar.update()
+            reports.step(step, data["validation"])
+
+        return fit_head(
+            training, data["validation"], prepared.index.task, options.head, bar.update, on_step if by_steps else None
+        )
+
+
+def _tune(prepared: Prepared, head: Head, options: TrainOptions, notify: Notify) -> FinetuneResult:
+    train = finetune if options.mode == "finetune" else scratch
+    return train(
+        prepared.backbone,
+        tuple((layer.kernel, layer.bias) for layer in head.layers),
+        _pictures(prepared, "training", options),
+        _pictures(prepared, "validation", options),
+        prepared.index.task,
+        prepared.preprocessing,
+        options.tuning,
+        prepared.cache_dir / "checkpoints",
+        notify,
+        options.resume,
+    )
+
+
+def _pictures(prepared: Prepared, share: Share, options: TrainOptions) -> PictureShare:
+    images: Sequence[ImageRecord] = prepared.images(share)
+    truth = targets_of(images, len(prepared.index.labels))
+    task = prepared.index.task
+    weights = image_weights(truth, task, options.head.class_weights if share == "training" else "none")
+    return PictureShare(images, soft_targets(truth, task), weights)
+
+
+def _features(prepared: Prepared, backbone: Backbone, notify: Notify) -> FeatureTable:
+    """Of all pictures by the trained backbone, as the device will compute them."""
+    notify("Computing the features of the trained network")
+    return extract_features(backbone, prepared.preprocessing, prepared.index.images, prepared.cache_dir)
+
+
+def _head(layers: tuple[tuple[np.ndarray, np.ndarray], ...], options: TrainOptions, penalty: float = 0.0) -> Head:
+    return Head(tuple(Layer(kernel, bias) for kernel, bias in layers), options.task, penalty)
+
+
+def _epoch_charts(curves: Sequence[EpochFigures]) -> tuple[Chart, ...]:
+    epochs = [point.epoch for point in curves]
+    losses = (
+        Series("training (views, smoothed)", epochs, [point.training_loss for point in curves]),
+        Series("validation", epochs, [point.validation_loss for point in curves]),
+    )
+    accuracy = Series("validation", epochs, [point.validation_accuracy for point in curves])
+    return (
+        Chart("Cross-entropy while the network was trained", "epoch", "nats", losses),
+        Chart("Accuracy while the network was trained", "epoch", "accuracy", (accuracy,), percent=True),
+    )

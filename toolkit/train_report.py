@@ -1,0 +1,125 @@
+"""The report of a training: everything that a bundle's report.html and metrics.json say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from runtime.errors import ModelError
+from runtime.versions import package_version
+from toolkit.evaluate import versions
+from toolkit.evaluation import Evaluation
+from toolkit.fit import Fitted
+from toolkit.heat_maps import HeatMap, HeatMapper, draw_heat_maps, heat_examples
+from toolkit.judge import HELD_OUT_RATE, HeldOut, Judged
+from toolkit.model_tail import DenseLayer
+from toolkit.options import TrainOptions
+from toolkit.prepare import Prepared
+from toolkit.records import targets_of
+from toolkit.report.content import Composition, ReportContent, Table
+from toolkit.split import Share
+
+_NO_HEAT = "There are none: this network does not end in a global average pool."
+
+
+def report_content(
+    name: str, prepared: Prepared, fitted: Fitted, judged: Judged, options: TrainOptions
+) -> ReportContent:
+    """Everything but the heat maps, which ``with_heat_maps`` adds when the report is to be written.
+
+    Args:
+        name: of the model.
+        prepared: the pictures.
+        fitted: the training.
+        judged: its figures.
+        options: of the training.
+    """
+    evaluations = {share: e for share, e in judged.evaluations.items() if len(e.sources)}
+    detailed = next(share for share in ("test", "validation", "training") if share in evaluations)
+    notes = [str(judged.rejection)] if prepared.index.task == "single-label" else []
+    return ReportContent(
+        title=name,
+        evaluations=evaluations,
+        detailed=detailed,
+        facts=_facts(prepared, fitted, judged, options),
+        charts=fitted.charts,
+        reliability={f"{when} temperature scaling": plot for when, plot in judged.reliability.items()},
+        reliability_note="Measured on the validation share.",
+        composition=_composition(prepared),
+        tables=_held_out_table(judged.held_out),
+        notes=tuple(notes),
+        command=options.command,
+        versions=versions() | {"keras": package_version("keras") or ""},
+    )
+
+
+def with_heat_maps(content: ReportContent, prepared: Prepared, fitted: Fitted, judged: Judged) -> ReportContent:
+    """The report with class activation maps of some pictures of the share that is shown in detail."""
+    evaluation: Evaluation = content.evaluation
+    layers = [DenseLayer(layer.kernel, layer.bias) for layer in judged.head.layers]
+    try:
+        mapper = HeatMapper.of_backbone(fitted.backbone.tflite(prepared.cache_dir), layers, judged.head.task)
+        if mapper is None:
+            return replace(content, heat_note=_NO_HEAT)
+        maps: tuple[HeatMap, ...] = draw_heat_maps(
+            mapper, evaluation, heat_examples(evaluation), prepared.preprocessing
+        )
+        return replace(content, heat_maps=maps)
+    except ModelError as error:
+        return replace(content, heat_note=f"There are none: {error}")
+
+
+def _facts(prepared: Prepared, fitted: Fitted, judged: Judged, options: TrainOptions) -> dict[str, str]:
+    split = options.split
+    facts = {
+        "network": prepared.backbone.architecture.name,
+        "weights": fitted.backbone.origin,
+        "mode": options.mode,
+        "task": prepared.index.task,
+        "pictures": str(prepared.index.root),
+        "split": f"{split.validation_percentage:g} % validation, {split.testing_percentage:g} % test",
+        "views of each training picture": str(options.view_count),
+        "hidden layer": str(options.head.hidden) if options.head.hidden else "",
+        "penalty": f"{judged.head.penalty:g}" if judged.head.penalty else "",
+        "calibration": str(judged.calibration),
+        "unknown": str(judged.rejection),
+        "seed": str(options.seed),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _composition(prepared: Prepared) -> Composition:
+    index = prepared.index
+    shares: tuple[Share, ...] = ("training", "validation", "test")
+    images = {share: prepared.images(share) for share in shares}
+    groups: dict[str, list[Path]] = {}
+    for image in index.images:
+        groups.setdefault(image.group, []).append(image.path)
+    return Composition(
+        labels=index.labels,
+        shares={s: tuple(int(n) for n in targets_of(images[s], len(index.labels)).sum(axis=0)) for s in shares},
+        negatives={s: sum(not image.class_ids for image in images[s]) for s in shares} if index.negatives else {},
+        skipped=tuple((file.path, file.reason) for file in index.skipped),
+        duplicates=tuple(tuple(paths) for paths in groups.values() if len(paths) > 1),
+    )
+
+
+def _held_out_table(held_out: dict[str, HeldOut]) -> tuple[Table, ...]:
+    if not held_out:
+        return ()
+    rows = tuple(
+        (label, _share(h.rejected.correct, h.rejected.images), _share(h.known.correct, h.known.images))
+        for label, h in held_out.items()
+    )
+    return (
+        Table(
+            "Pictures of classes that training never saw",
+            ("class held out", "of its pictures answered unknown", "of the other test pictures answered unknown"),
+            rows,
+            f"The limit rejects {HELD_OUT_RATE:.0%} of the known validation pictures; the head never saw the class.",
+        ),
+    )
+
+
+def _share(count: int, images: int) -> str:
+    return f"{count / images:.1%} (N={images})" if images else "none there"
