@@ -40,7 +40,8 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_bundle(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smallest network, with random weights, trained on the shapes: quick to convert, not good. Copy it."""
     pytest.importorskip("tensorflow")
-    from toolkit.train import TrainOptions, train
+    from toolkit.options import TrainOptions
+    from toolkit.train import train
 
     scratch = tmp_path_factory.mktemp("small-bundle")
     options = TrainOptions(
@@ -55,7 +56,8 @@ def flower_model(request: pytest.FixtureRequest, flowers: Path, tmp_path_factory
     pytest.importorskip("tensorflow")
     from converters.convert import convert
     from converters.options import ConvertOptions
-    from toolkit.train import TrainOptions, train
+    from toolkit.options import TrainOptions
+    from toolkit.train import train
 
     scratch = tmp_path_factory.mktemp(request.param)
     options = TrainOptions(scratch / "model", request.param, name="flowers", cache_dir=scratch / "cache")

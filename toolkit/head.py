@@ -149,8 +149,9 @@ def soft_targets(truth: Bools, task: Task, smoothing: float = 0.0) -> Floats:
     targets = truth.astype(np.float32)
     if task == "single-label":
         targets[~truth.any(axis=1)] = 1 / np.float32(truth.shape[1])
-        return targets * np.float32(1 - smoothing) + np.float32(smoothing / truth.shape[1])
-    return targets * np.float32(1 - smoothing) + np.float32(smoothing / 2)
+    even = 1 / truth.shape[1] if task == "single-label" else 0.5
+    spread: Floats = targets * np.float32(1 - smoothing) + np.float32(smoothing * even)
+    return spread
 
 
 def image_weights(truth: Bools, task: Task, choice: ClassWeights) -> Floats:

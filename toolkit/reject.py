@@ -62,8 +62,10 @@ def parse_reject(text: str) -> RejectChoice | float:
     Raises:
         UsageError: anything else.
     """
-    if text == "auto" or text == "off":
-        return text
+    if text == "auto":
+        return "auto"
+    if text == "off":
+        return "off"
     try:
         rate = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -157,7 +157,7 @@ def _provenance(
     }
 
 
-def _more_metrics(judged: Judged, options: TrainOptions) -> Mapping[str, Any]:
+def _more_metrics(judged: Judged, options: TrainOptions) -> dict[str, Any]:
     """Figures that the report shows as sentences."""
     return {
         "penalty": judged.head.penalty,

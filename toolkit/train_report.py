@@ -34,7 +34,7 @@ def report_content(
         judged: its figures.
         options: of the training.
     """
-    evaluations = {share: e for share, e in judged.evaluations.items() if len(e.sources)}
+    evaluations: dict[str, Evaluation] = {share: e for share, e in judged.evaluations.items() if len(e.sources)}
     detailed = next(share for share in ("test", "validation", "training") if share in evaluations)
     notes = [str(judged.rejection)] if prepared.index.task == "single-label" else []
     return ReportContent(

@@ -30,7 +30,7 @@ from toolkit.dataset import index_folder
 from toolkit.features import compute
 from toolkit.folders import default_cache_dir
 from toolkit.tables import render_table
-from toolkit.train import preprocessing_of
+from toolkit.prepare import preprocessing_of
 
 FLOWERS = Path(__file__).resolve().parents[3] / "shared" / "data" / "flowers"
 

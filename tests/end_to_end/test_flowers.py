@@ -23,7 +23,8 @@ def test_accuracy(flower_model: Trained) -> None:
 def test_the_second_run_reads_every_feature_from_the_cache(
     flower_model: Trained, flowers: Path, tmp_path: Path
 ) -> None:
-    from toolkit.train import TrainOptions, train
+    from toolkit.options import TrainOptions
+    from toolkit.train import train
 
     told: list[str] = []
     options = TrainOptions(

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from toolkit.sample_data import draw_shapes
-from toolkit.train import TrainOptions, TrainResult, train
+from toolkit.options import TrainOptions
+from toolkit.train import TrainResult, train
 
 
 class Trained(NamedTuple):

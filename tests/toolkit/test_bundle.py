@@ -247,7 +247,8 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]
 
 
 def test_a_full_disk(small_disk: Path, trained: Trained) -> None:
-    from toolkit.train import TrainOptions, train
+    from toolkit.options import TrainOptions
+    from toolkit.train import train
 
     target = small_disk / "model"
     write_bundle(target, fill("old"))
@@ -260,7 +261,8 @@ def test_a_full_disk(small_disk: Path, trained: Trained) -> None:
 
 
 def test_a_full_disk_under_the_cache(small_disk: Path, trained: Trained) -> None:
-    from toolkit.train import TrainOptions, train
+    from toolkit.options import TrainOptions
+    from toolkit.train import train
 
     (small_disk / "filler").write_bytes(b"x" * (shutil.disk_usage(small_disk).free - 100_000))
     options = TrainOptions(output_dir=small_disk / "model", cache_dir=small_disk / "cache")

@@ -18,7 +18,7 @@ from tests.toolkit.conftest import Trained
 from tests.toolkit.pictures import make_classes, png
 from toolkit import cli
 from toolkit.backbones.catalog import find_architecture
-from toolkit.train import preprocessing_of
+from toolkit.prepare import preprocessing_of
 
 HOT_DOG = "hotdog, hot dog, red hot"
 QUANTISED = "mobilenet_v1_0.25_128_quant.tflite"

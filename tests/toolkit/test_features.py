@@ -20,7 +20,7 @@ from toolkit.backbones.catalog import find_architecture
 from toolkit.backbones.registry import Backbone, load_backbone
 from toolkit.dataset import index_folder
 from toolkit.features import FeatureTable, compute, extract_features, feature_space
-from toolkit.train import preprocessing_of
+from toolkit.prepare import preprocessing_of
 
 SMALL = find_architecture("mobilenet_0.25_128")
 PIXELS = preprocessing_of(SMALL)

@@ -23,7 +23,7 @@ from toolkit.features import extract_features
 from toolkit.head import train_head
 from toolkit.heat_maps import HeatMapper, draw_heat_maps, heat_examples, overlay
 from toolkit.model_tail import DenseLayer, find_tail
-from toolkit.train import preprocessing_of
+from toolkit.prepare import preprocessing_of
 
 CIRCLE, SQUARE = 0, 1
 

@@ -181,7 +181,8 @@ def test_another_backbone_of_keras_needs_no_method_of_its_own(tmp_path: Path) ->
 WITHOUT_KERAS = """
 import sys
 from pathlib import Path
-from toolkit.train import TrainOptions, train
+from toolkit.options import TrainOptions
+from toolkit.train import train
 pictures, cache, model = map(Path, sys.argv[1:])
 assert train(pictures, TrainOptions(output_dir=model, cache_dir=cache)).written
 print(sorted({"tensorflow", "keras", "matplotlib", "cv2", "sklearn"} & sys.modules.keys()))

@@ -16,7 +16,7 @@ from toolkit.backbones.layers import is_layered, layers_of, round_filters
 from toolkit.backbones.registry import LayeredBackbone, load_backbone
 from toolkit.backbones.tflite_graph import fold_batch_norm
 from toolkit.backbones.weight_readers import random_weights
-from toolkit.train import preprocessing_of
+from toolkit.prepare import preprocessing_of
 
 LAYERED = [a for a in ARCHITECTURES.values() if is_layered(a)]
 

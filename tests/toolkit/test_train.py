@@ -19,7 +19,8 @@ from runtime.preprocess import normalize
 from tests.toolkit.conftest import Trained
 from tests.toolkit.pictures import make_classes, picture, reasons
 from toolkit.split import SplitOptions
-from toolkit.train import TrainOptions, train
+from toolkit.options import TrainOptions
+from toolkit.train import train
 
 
 def contents(folder: Path) -> dict[str, tuple[str, int]]:

@@ -21,8 +21,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--mode",
         choices=["bottleneck", "finetune", "scratch"],
         default="bottleneck",
-        help="bottleneck trains a classifier on a frozen network, in seconds; finetune goes on with the network itself, "
-        "in minutes, for the best accuracy; scratch trains it from random weights, for many thousand pictures "
+        help="bottleneck trains a classifier on a frozen network, in seconds; finetune goes on with the network "
+        "itself, in minutes, for the best accuracy; scratch trains it from random weights, for many thousand pictures "
         "(default: bottleneck)",
     )
     parser.add_argument(
@@ -210,8 +210,8 @@ def _tuning(args: argparse.Namespace) -> FinetuneOptions:
 
     from toolkit.training.options import SCRATCH, FinetuneOptions
 
-    names = ("epochs", "patience", "layer_decay", "weight_decay", "mixup", "ema", "label_smoothing")
-    names += ("learning_rate", "batch_size")
+    names = ["epochs", "patience", "layer_decay", "weight_decay", "mixup", "ema", "label_smoothing"]
+    names += ["learning_rate", "batch_size"]
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     augmentation = _augmentation(args)
     if augmentation is not None:
