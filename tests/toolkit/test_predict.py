@@ -172,7 +172,9 @@ def test_a_bundle(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_other_peoples_tflite(thirdparty: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, picture = thirdparty / "mobilenet_v2_1.0_224_quant.tflite", thirdparty / "cat.bmp"
-    words = ("predict", "--model", model, picture, "--labels", "imagenet", "--resample", "tf-bilinear", "--json")
+    # With the names that label_image.py of TensorFlow Lite gave its options.
+    words = ("predict", "--model_file", model, "--label_file=imagenet", "--image", picture, "--json")
+    words += ("--resample", "tf-bilinear")
     assert toolkit(*words) == 0
     best = json.loads(capsys.readouterr().out)["predictions"][0]
     assert (best["class_id"], best["label"]) == (286, "Egyptian cat")  # after a background class

@@ -53,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("paths", nargs="*", metavar="PATH", help="pictures, and folders of pictures")
     _add(parser, "--image", "--image-file", metavar="FILE", action="append", default=[], help="the same as PATH")
-    parser.add_argument("--model", metavar="M", type=Path, help="a model of any kind (default: ./model)")
+    _add(parser, "--model", "--model-file", metavar="M", type=Path, help="a model of any kind (default: ./model)")
     parser.add_argument("--graph", metavar="FILE", type=Path, help="a frozen graph")
     parser.add_argument(
         "--architecture", metavar="NAME", help="an ImageNet network (`toolkit architectures` lists them)"
@@ -62,8 +62,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--model-dir", metavar="DIR", type=Path, help="folder with Keras's file of the whole network of --architecture"
     )
     parser.add_argument("--cache-dir", metavar="DIR", type=Path, help="of the toolkit (default: the user's cache)")
-    parser.add_argument(
-        "--labels", metavar="FILE", help="one label a line; the word imagenet takes the names of ImageNet's classes"
+    _add(
+        parser,
+        "--labels",
+        "--label-file",
+        metavar="FILE",
+        help="one label a line; the word imagenet takes the names of ImageNet's classes",
     )
     _add_input_options(parser)
     _add(

@@ -14,7 +14,7 @@ TEMPLATE = """\
 :root { color-scheme: light dark; --line: #d5d8dd; --soft: #5b6470; --card: #fff; --page: #f3f4f6; --bar: #bcd5f5;
   --text: #14181d; --warn: #a33a00; }
 @media (prefers-color-scheme: dark) {
-  :root { --line: #3a4049; --soft: #a3acb8; --card: #1d2127; --page: #13161a; --bar: #2a4f7d; --text: #eceff3;
+  :root { --line: #3a4049; --soft: #a3acb8; --card: #1d2127; --page: #13161a; --bar: #1f3d61; --text: #eceff3;
     --warn: #ffb27a; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem; max-width: 90rem; background: var(--page); color: var(--text);
