@@ -29,8 +29,8 @@ from toolkit.backbones.registry import Backbone, load_backbone
 from toolkit.dataset import index_folder
 from toolkit.features import compute
 from toolkit.folders import default_cache_dir
-from toolkit.tables import render_table
 from toolkit.prepare import preprocessing_of
+from toolkit.tables import render_table
 
 FLOWERS = Path(__file__).resolve().parents[3] / "shared" / "data" / "flowers"
 

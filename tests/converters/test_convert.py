@@ -222,8 +222,8 @@ def test_int8_without_a_float32_twin(converted: Path, monkeypatch: pytest.Monkey
 
 
 def test_no_test_pictures(shapes: Path, small_bundle: Path, tmp_path: Path) -> None:
-    from toolkit.split import SplitOptions
     from toolkit.options import TrainOptions
+    from toolkit.split import SplitOptions
     from toolkit.train import train
 
     options = TrainOptions(

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from toolkit.sample_data import draw_shapes
 from toolkit.options import TrainOptions
+from toolkit.sample_data import draw_shapes
 from toolkit.train import TrainResult, train
 
 

@@ -18,8 +18,8 @@ from runtime.errors import DataError, UsageError
 from runtime.preprocess import normalize
 from tests.toolkit.conftest import Trained
 from tests.toolkit.pictures import make_classes, picture, reasons
-from toolkit.split import SplitOptions
 from toolkit.options import TrainOptions
+from toolkit.split import SplitOptions
 from toolkit.train import train
 
 

@@ -85,7 +85,9 @@ def _report_test(result: TrainResult, args: argparse.Namespace) -> None:
     if args.print_misclassified and evaluation.task == "single-label":
         paths = [evaluation.sources[row] for row in known]
         class_ids = [int(i) for i in evaluation.truth[known].argmax(axis=1)]
-        for line in misclassified_lines(paths, class_ids, [int(i) for i in evaluation.answers[known]], evaluation.labels):
+        for line in misclassified_lines(
+            paths, class_ids, [int(i) for i in evaluation.answers[known]], evaluation.labels
+        ):
             print(line)
     if args.eval_interval is not None and evaluation.task == "single-label":
         rows = [known[i] for i in random_batch(len(known), args.test_batch_size, args.seed)]
