@@ -25,6 +25,8 @@ DEFAULT_VIEWS = 0
 #: The same where a distortion is asked for.
 DISTORTED_VIEWS = 5
 _MAX_VIEWS = 100
+#: Pixels. The networks halve their input five times; beyond the upper end a picture takes seconds on a small device.
+LEAST_INPUT, MOST_INPUT = 32, 1024
 # Of a model's name, bytes: file systems allow 255 for a file name, and exports append to it.
 _MAX_NAME_BYTES = 100
 
@@ -52,6 +54,7 @@ class TrainOptions:
             ``scratch`` trains everything from random weights.
         task: ``single-label``: one class a picture; ``multi-label``: any number.
         architecture: as ``toolkit architectures`` lists them.
+        input_size: height and width of the network's input in pixels; None takes the architecture's own.
         name: of the model, for file names; None takes the picture folder's name.
         weights: ``imagenet`` or ``none`` (random, to try the mechanics).
         model_dir: folder of weight files that goes before all other places.
@@ -75,6 +78,7 @@ class TrainOptions:
     mode: Mode = "bottleneck"
     task: Task = "single-label"
     architecture: str = DEFAULT_ARCHITECTURE
+    input_size: int | None = None
     name: str | None = None
     weights: WeightChoice = "imagenet"
     model_dir: Path | None = None
@@ -98,6 +102,8 @@ class TrainOptions:
             raise UsageError(f"the number of calibration images must be 1 or more, not {self.calibration_images}")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"the seed must be 0 or more and less than 2**32, not {self.seed}")
+        if self.input_size is not None and not LEAST_INPUT <= self.input_size <= MOST_INPUT:
+            raise UsageError(f"--input-size must be {LEAST_INPUT} to {MOST_INPUT} pixels, not {self.input_size}")
         if self.views is not None and not 0 <= self.views <= _MAX_VIEWS:
             raise UsageError(f"--views must be 0 to {_MAX_VIEWS}, not {self.views}")
         if self.name is not None and (not self.name or self.name != file_name(self.name)):

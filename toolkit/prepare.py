@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +85,8 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
         EdgeExportError: any of its kinds; nothing is lost, and features computed so far stay in the cache.
     """
     architecture = find_architecture(options.architecture)
+    if options.input_size is not None:  # convolutions take any
+        architecture = replace(architecture, input_size=options.input_size)
     require_packages()
     preprocessing = preprocessing_of(architecture)
     cache_dir = options.cache_dir or default_cache_dir()

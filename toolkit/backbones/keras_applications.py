@@ -54,7 +54,9 @@ class KerasBackbone(Backbone):
         return KerasBody.read(path)
 
     def _cached(self, cache_dir: Path, suffix: str) -> Path:
-        key = hashlib.sha256(f"{self.digest} {version('keras')}".encode()).hexdigest()[:16]
+        key = hashlib.sha256(f"{self.digest} {version('keras')} {self.architecture.input_size}".encode()).hexdigest()[
+            :16
+        ]
         return cache_dir / "backbones" / f"{self.architecture.name}-{key}{suffix}"
 
     def keras_model(self) -> Any:

@@ -32,6 +32,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help="network to start from (default: %(default)s; `toolkit architectures` lists them)",
     )
     parser.add_argument(
+        "--input-size",
+        metavar="PIXELS",
+        type=int,
+        help="height and width of the network's input: a larger one sees more and takes longer, 288 instead of 224 two "
+        "thirds longer (default: the architecture's)",
+    )
+    parser.add_argument(
         "--output-dir", metavar="DIR", type=Path, default=Path("model"), help="for the bundle (default: model)"
     )
     parser.add_argument("--name", help="of the model and its files (default: the picture folder's name)")
@@ -165,6 +172,7 @@ def train_options(args: argparse.Namespace) -> TrainOptions:
         mode=args.mode,
         task="multi-label" if args.multi_label else "single-label",
         architecture=args.architecture,
+        input_size=args.input_size,
         name=args.name,
         weights=args.weights,
         model_dir=args.model_dir,
