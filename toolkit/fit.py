@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from toolkit.head import Head, Layer, image_weights, soft_targets
 from toolkit.head_fit import EPOCHS, PENALTIES, HeadData, Step, fit_head
 from toolkit.options import TrainOptions
 from toolkit.prepare import Notify, Prepared
-from toolkit.progress import progress_bar
+from toolkit.progress import Progress, progress_bar
 from toolkit.records import ImageRecord, targets_of
 from toolkit.report.content import Chart, Series
 from toolkit.retrain_reports import StepReports
@@ -74,7 +75,11 @@ def _train_head(prepared: Prepared, data: dict[Share, HeadData], options: TrainO
     training = prepared.data("training", views=True)
     by_steps = options.head.steps is not None
     total, unit = (options.head.steps or 0, " steps") if by_steps else (EPOCHS * len(PENALTIES), " epochs")
-    with progress_bar("Training the head", total, unit=unit) as bar:
+    # Reports are progress enough, and a bar between them would be torn to pieces.
+    shown: AbstractContextManager[Progress] = (
+        nullcontext(_Silent()) if options.reports.interval else progress_bar("Training the head", total, unit=unit)
+    )
+    with shown as bar:
 
         def on_step(step: Step) -> None:
             bar.update()
@@ -83,6 +88,13 @@ def _train_head(prepared: Prepared, data: dict[Share, HeadData], options: TrainO
         return fit_head(
             training, data["validation"], prepared.index.task, options.head, bar.update, on_step if by_steps else None
         )
+
+
+class _Silent:
+    """Progress that nobody watches."""
+
+    def update(self, n: int = 1) -> None:
+        """Forget it."""
 
 
 def _tune(prepared: Prepared, head: Head, options: TrainOptions, notify: Notify) -> FinetuneResult:
