@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from runtime.command import HelpFormatter, run_command
 from runtime.errors import MissingPackageError
-from toolkit.commands import architectures, convert, sample_data, train
+from toolkit.commands import architectures, convert, inspect, sample_data, train
 
 _DESCRIPTION = "From a folder of pictures to a model that classifies on a Raspberry Pi or a phone."
 _EPILOG = """\
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (train, convert, architectures, sample_data):
+    for command in (inspect, train, convert, architectures, sample_data):
         command.add_parser(commands)
     return parser
 
