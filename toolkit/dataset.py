@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtime.errors import DataError, ImageError
 from runtime.file_kind import shown
@@ -18,8 +19,15 @@ from toolkit.label_file import LABEL_FILE, read_label_file
 from toolkit.progress import progress_bar
 from toolkit.records import DatasetIndex, ImageRecord, SkippedFile
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
-def index_folder(root: Path, task: Task = "single-label") -> DatasetIndex:
+
+#: Is shown each picture, opened but not decoded, with its digest and path; raises ImageError to have it skipped.
+Look = Callable[[str, "Image", Path], object]
+
+
+def index_folder(root: Path, task: Task = "single-label", look: Look | None = None) -> DatasetIndex:
     """Read a folder that has one folder of pictures for each class.
 
     Each file is read once: its content is hashed and its header checked. Class folders are searched with all
@@ -28,6 +36,11 @@ def index_folder(root: Path, task: Task = "single-label") -> DatasetIndex:
     With ``single-label``, pictures whose content stands in two classes are left out, since one label must be
     wrong. With ``multi-label`` such a picture has both labels; and a file ``labels.csv`` in the folder, where
     there is one, says the labels instead of the folders.
+
+    Args:
+        root: the folder.
+        task: of the model.
+        look: called by several threads.
 
     Raises:
         UsageError: no such folder.
@@ -39,7 +52,7 @@ def index_folder(root: Path, task: Task = "single-label") -> DatasetIndex:
         raise DataError(f"{shown(root)} has {where} but no pictures in them")
     records: list[ImageRecord] = []
     with progress_bar("Reading pictures", len(files)) as bar:
-        for (path, class_ids), digest in zip(files, _check_all([path for path, _ in files]), strict=True):
+        for (path, class_ids), digest in zip(files, _check_all([path for path, _ in files], look), strict=True):
             bar.update()
             if isinstance(digest, ImageError):
                 skipped.append(SkippedFile(path, str(digest).removeprefix(f"{shown(path)}: ")))
@@ -97,10 +110,10 @@ def check_counts(index: DatasetIndex, needed: int, why: str) -> None:
         )
 
 
-def _check_all(paths: list[Path]) -> Iterator[str | ImageError]:
+def _check_all(paths: list[Path], look: Look | None) -> Iterator[str | ImageError]:
     """``_check`` for each path, in order, by several threads."""
     with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
-        futures = [pool.submit(_check, path) for path in paths]
+        futures = [pool.submit(_check, path, look) for path in paths]
         try:
             for future in futures:
                 yield future.result()
@@ -108,16 +121,19 @@ def _check_all(paths: list[Path]) -> Iterator[str | ImageError]:
             pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C need not wait for the rest
 
 
-def _check(path: Path) -> str | ImageError:
+def _check(path: Path, look: Look | None) -> str | ImageError:
     """Digest of a file whose header is a picture's, or what is wrong with it."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for its other end
             return ImageError(f"{shown(path)}: not a regular file")
         data = read_image_bytes(path)
-        open_image(data, path)
+        image = open_image(data, path)
+        digest = hashlib.sha256(data).hexdigest()
+        if look is not None:
+            look(digest, image, path)
     except ImageError as error:
         return error
-    return hashlib.sha256(data).hexdigest()
+    return digest
 
 
 def _drop_duplicates(

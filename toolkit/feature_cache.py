@@ -109,7 +109,8 @@ class FeatureCache:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=_LOCK_TIMEOUT)
+    # Threads may take turns (SignatureCache holds a lock); sqlite3 itself would refuse all but the first.
+    database = sqlite3.connect(path, timeout=_LOCK_TIMEOUT, check_same_thread=False)
     try:
         with database:
             database.execute(

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
+from toolkit.near_duplicates import near_duplicate_groups
 from toolkit.records import DatasetIndex, ImageRecord
+from toolkit.signatures import Signature
 
 # retrain.py's: what stands before it in a file's name says which pictures belong together.
 _MARK = "_nohash_"
 
 
-def group_images(index: DatasetIndex, cache_dir: Path, notify: Callable[[str], None]) -> DatasetIndex:
-    """The index with ``group`` set: files that share the name before ``_nohash_`` in one class.
+def group_images(index: DatasetIndex, signatures: Mapping[str, Signature]) -> DatasetIndex:
+    """The index with ``group`` set: near duplicates, and files of one class that share the name before ``_nohash_``.
 
     A group is named by the smallest of its members' keys, so that it depends on neither the order nor the place of
     the pictures.
 
     Args:
         index: of the data set.
-        cache_dir: of the toolkit.
-        notify: is told in one line what was found.
+        signatures: content digest -> looks; empty where nobody looked.
     """
-    names = {image.digest: key for image in index.images if (key := _name_key(image))}
-    groups = join((digest, key) for digest, key in names.items())
+    pairs = list(near_duplicate_groups(signatures).items()) if signatures else []
+    pairs += [(image.digest, key) for image in index.images if (key := _name_key(image))]
+    groups = join(pairs)
     images = tuple(replace(image, group=groups.get(image.digest, image.digest)) for image in index.images)
     return replace(index, images=images)
 

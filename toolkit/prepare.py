@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,13 +18,18 @@ from toolkit.backbones.catalog import Architecture, find_architecture
 from toolkit.backbones.registry import Backbone, load_backbone
 from toolkit.dataset import check_counts, check_folder, index_folder
 from toolkit.features import CachedViews, FeatureTable, extract_features
+from toolkit.first_look import first_look
 from toolkit.folders import default_cache_dir
 from toolkit.grouping import group_images
 from toolkit.head import Floats
 from toolkit.head_fit import HeadData
 from toolkit.options import TrainOptions
 from toolkit.records import DatasetIndex, ImageRecord, targets_of
+from toolkit.signatures import Signature, SignatureCache
 from toolkit.split import Share, split_images
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 # What training imports, and `pip install .` does not bring, or not everywhere.
 _PACKAGES = ("tensorflow", "keras", "h5py", "tqdm", "flatbuffers", "jinja2")
@@ -102,15 +108,13 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
         seed=options.seed,
     )
     notify(f"{architecture.name}, weights {backbone.origin}")
-    index = index_folder(image_dir, options.task)
+    index = _index(image_dir, options, cache_dir, notify)
     background = f" and {index.negatives} of no class" if index.negatives else ""
     notify(
         f"{len(index.images) - index.negatives} pictures in {len(index.labels)} classes{background}, "
         f"{len(index.skipped)} files skipped"
     )
     _require_counts(index, shares, notify)
-    if options.near_duplicates:
-        index = group_images(index, cache_dir, notify)
     views = CachedViews(options.drawn, options.view_count, options.seed) if options.view_count else None
     training = split_images(index.images, options.split)["training"]
     viewed = {index.images[position].digest for position in training}
@@ -123,6 +127,22 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
     split = split_images(index.images, options.split)
     _require_shares(index, split, shares)
     return Prepared(index, backbone, preprocessing, split, table, cache_dir)
+
+
+def _index(image_dir: Path, options: TrainOptions, cache_dir: Path, notify: Notify) -> DatasetIndex:
+    """The pictures, those that belong together in groups, and one line for each thing that looks wrong."""
+    if not options.near_duplicates:
+        return group_images(index_folder(image_dir, options.task), {})
+    signatures: dict[str, Signature] = {}
+    with SignatureCache(cache_dir) as cache:
+
+        def look(digest: str, image: Image, path: Path) -> None:
+            signatures[digest] = cache.signature(digest, image, path)
+
+        index = group_images(index_folder(image_dir, options.task, look), signatures)
+    for line in first_look(index, signatures):
+        notify(line)
+    return index
 
 
 def _require_counts(index: DatasetIndex, shares: Sequence[Share], notify: Notify) -> None:
