@@ -104,11 +104,19 @@ class LoadedModel:
         self.output = _quantization(details)
         self.classes = int(np.prod(details["shape"])) // batch
 
-    def run(self, tensor: NDArray[Any]) -> NDArray[Any]:
+    def input_memory(self) -> NDArray[Any]:
+        """The interpreter's own input, to be written to instead of handing ``run`` a tensor, which it must copy.
+
+        Let go of the array before ``run``: the interpreter refuses to run while anyone holds it.
+        """
+        memory: NDArray[Any] = self._interpreter.tensor(self._input_index)()
+        return memory
+
+    def run(self, tensor: NDArray[Any] | None = None) -> NDArray[Any]:
         """One forward pass.
 
         Args:
-            tensor: of the input's shape and dtype.
+            tensor: of the input's shape and dtype; None takes what was written to ``input_memory``.
 
         Returns:
             The first output, flat, in the model's own dtype (not dequantised).
@@ -117,7 +125,8 @@ class LoadedModel:
             ModelError: the interpreter fails.
         """
         try:
-            self._interpreter.set_tensor(self._input_index, tensor)
+            if tensor is not None:
+                self._interpreter.set_tensor(self._input_index, tensor)
             self._interpreter.invoke()
         except Exception as error:
             raise ModelError(f"{self._name}: the model fails when it runs: {one_line(error)}") from error

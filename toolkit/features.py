@@ -239,13 +239,13 @@ def compute(
 
 
 class _Worker:
-    """What one thread has for itself: an interpreter and a batch of its input."""
+    """What one thread has for itself: an interpreter that takes a batch of pictures."""
 
     def __init__(self, model: bytes, preprocessing: Preprocessing, batch: int, views: Views | None) -> None:
         self._model = LoadedModel(model, threads=1, batch=batch)
         self._preprocessing = preprocessing
         self._views = views
-        self._batch = np.zeros(self._model.input_shape, np.float32)
+        self._batch = batch
 
     def features(self, group: Sequence[tuple[str, Path]]) -> list[NDArray[np.float32] | ImageError]:
         """float32 (views, features) of each picture, or its error. The views of all of them share batches."""
@@ -260,9 +260,9 @@ class _Worker:
                 continue
             counts.append(len(pictures))
             for pixels in pictures:
-                normalize(pixels, self._preprocessing, out=self._batch[filled])
+                normalize(pixels, self._preprocessing, out=self._model.input_memory()[filled])
                 filled += 1
-                if filled == len(self._batch):
+                if filled == self._batch:
                     found.append(self._run())
                     filled = 0
         if filled:  # what stands in the other rows is computed too, and dropped
@@ -282,5 +282,5 @@ class _Worker:
         return [resize(image, self._preprocessing)] if self._views is None else self._views(image, digest)
 
     def _run(self) -> NDArray[np.float32]:
-        features: NDArray[np.float32] = self._model.run(self._batch).reshape(len(self._batch), -1)
+        features: NDArray[np.float32] = self._model.run().reshape(self._batch, -1)
         return features
