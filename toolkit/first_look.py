@@ -27,9 +27,8 @@ def first_look(index: DatasetIndex, signatures: Mapping[str, Signature]) -> list
     alike = [images for images in groups.values() if len(images) > 1]
     if alike:
         count = sum(map(len, alike))
-        lines.append(
-            f"{count} pictures in {len(alike)} groups look alike or belong together; a group stays in one share"
-        )
+        where = "1 group" if len(alike) == 1 else f"{len(alike)} groups"
+        lines.append(f"{count} pictures in {where} look alike or belong together; a group stays in one share")
     across = [images for images in alike if len({image.class_ids for image in images}) > 1]
     if across and index.task == "single-label":
         pairs = [f"{shown(images[0].path)} and {shown(images[1].path)}" for images in across]

@@ -61,7 +61,8 @@ class Signature:
         """
         bits = self.bits.reshape(SIDE, SIDE).copy()
         bits[:, 1::2] ^= True
-        return bits.reshape(BITS)
+        mirrored: NDArray[np.bool_] = bits.reshape(BITS)
+        return mirrored
 
 
 def perceptual_hash(image: Image) -> NDArray[np.bool_]:
