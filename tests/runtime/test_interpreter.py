@@ -39,6 +39,19 @@ def test_a_model_runs(as_bytes: bool, threads: int | None, save_model: SaveModel
     assert model.run(picture[..., ::-1]).tolist() == [250, 20, 1]
 
 
+def test_several_pictures_a_run_written_to_the_interpreters_own_memory() -> None:
+    model = LoadedModel(mean_colour_model(), threads=1, batch=3)
+    assert (model.input_shape, model.classes) == ((3, 8, 8, 3), 3)
+    for number in range(3):
+        model.input_memory()[number] = np.float32([number, 10 + number, 20 + number])
+    assert model.run().reshape(3, 3).tolist() == [[0, 10, 20], [1, 11, 21], [2, 12, 22]]
+    held = model.input_memory()
+    with pytest.raises(ModelError, match="the model fails when it runs"):
+        model.run()
+    del held
+    assert model.run(np.ones((3, 8, 8, 3), np.float32)).tolist() == [1] * 9
+
+
 def test_answers_do_not_share_memory() -> None:
     model = LoadedModel(mean_colour_model())
     first = model.run(np.full((1, 8, 8, 3), 1, np.float32))

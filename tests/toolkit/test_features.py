@@ -182,3 +182,59 @@ def test_two_runs_on_one_cache_both_finish(tmp_path: Path) -> None:
         run.join(60)
     assert [run.exitcode for run in runs] == [0, 0]
     assert extract(root, tmp_path / "cache").from_cache == 80
+
+
+def test_what_shares_a_batch_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit: the cache holds features that were computed beside other pictures, or alone."""
+    root = make_classes(tmp_path / "photos", {"a": 6, "b": 5})
+    picture(77, 200).save(root / "a" / "cut.jpg")
+    cut = root / "a" / "cut.jpg"
+    cut.write_bytes(cut.read_bytes()[:2000])
+    jobs = [job(path) for path in sorted(root.rglob("*.*"))]
+    model = backbone(tmp_path).tflite(tmp_path)
+    found = []
+    for batch in (1, 4):
+        monkeypatch.setattr(features, "_BATCH", batch)
+        found.append(list(compute(model, PIXELS, jobs, workers=2)))
+    for (key, alone), (other_key, together) in zip(*found, strict=True):
+        assert key == other_key
+        if isinstance(alone, ImageError):
+            assert str(together) == str(alone)
+        else:
+            assert alone.shape == (1, SMALL.feature_count)
+            np.testing.assert_array_equal(alone, together)
+    assert sum(isinstance(result, ImageError) for _, result in found[1]) == 1
+
+
+def test_many_views_of_a_picture_that_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_classes(tmp_path / "photos", {"a": 5, "b": 5})
+    jobs = [job(path) for path in sorted(root.rglob("*.*"))]
+    model = backbone(tmp_path).tflite(tmp_path)
+    decoded = []
+
+    def counted(data: bytes, name: object) -> Image.Image:
+        decoded.append(name)
+        return decode_image(data, name)
+
+    monkeypatch.setattr(features, "decode_image", counted)
+    (_, plain), *_ = compute(model, PIXELS, jobs)
+
+    def views(image: Image.Image, digest: str) -> list[np.ndarray]:
+        """As many as the last digit of the digest says: none, one or more."""
+        whole = resize(image, PIXELS)
+        return [np.roll(whole, shift, axis=1) for shift in range(int(digest[-1], 16) % 6)]
+
+    decoded.clear()
+    single = LoadedModel(model, threads=1)
+    for digest, result in compute(model, PIXELS, jobs, workers=2, views=views):
+        assert not isinstance(result, ImageError)
+        assert result.shape == (int(digest[-1], 16) % 6, SMALL.feature_count)
+        pixels = resize(decode_image(dict(jobs)[digest].read_bytes()), PIXELS)
+        for shift, row in enumerate(result):
+            expected = single.run(normalize(np.roll(pixels, shift, axis=1), PIXELS)[None])
+            np.testing.assert_array_equal(row, expected)
+    assert sorted(map(str, decoded)) == sorted(str(path) for _, path in jobs)
+    assert not isinstance(plain, ImageError)
+    np.testing.assert_array_equal(
+        plain[0], single.run(normalize(resize(decode_image(jobs[0][1].read_bytes()), PIXELS), PIXELS)[None])
+    )

@@ -1,0 +1,93 @@
+"""Training a head of the size that all 3,670 flowers make, on one core, in one run.
+
+    python tests/benchmarks/head.py [--images 3670] [--features 1280] [--classes 5] [--rounds 3]
+
+The head's regularisation is chosen on a validation share of a tenth, as ``toolkit train`` does. Beside it,
+scikit-learn does the same where it is installed: ``LogisticRegression`` for each of the same penalties, the one with
+the least validation cross-entropy kept. Features are drawn: classes that overlap, so that neither is done at once,
+and sparse and positive like the ones that come out of a ReLU. The process keeps to one core from its start.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Before numpy is imported, which reads them.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_variable] = "1"
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+import argparse  # noqa: E402
+import importlib  # noqa: E402
+import importlib.util  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+
+import numpy as np  # noqa: E402
+
+from toolkit.head import Floats, HeadOptions, Ints, cross_entropy, train_head  # noqa: E402
+from toolkit.tables import render_table  # noqa: E402
+
+Share = tuple[Floats, Ints]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=3670)
+    parser.add_argument("--features", type=int, default=1280)
+    parser.add_argument("--classes", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    training, validation = draw(args.images, args.features, args.classes)
+    ways: dict[str, Callable[[], Floats]] = {"toolkit": lambda: ours(training, validation, args.classes)}
+    if importlib.util.find_spec("sklearn") is None:
+        print("scikit-learn is not installed: nothing to compare with")
+    else:
+        ways["scikit-learn"] = lambda: scikit_learn(training, validation)
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    scores: dict[str, Floats] = {}
+    for _ in range(args.rounds):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            scores[name] = way()
+            spent[name].append(time.perf_counter() - started)
+    rows = []
+    for name, times in spent.items():
+        accuracy = float((scores[name].argmax(axis=1) == validation[1]).mean())
+        ratio = f"{min(times) / min(spent['toolkit']):.1f}"
+        rows.append(
+            [name, f"{min(times):.2f}", ratio, f"{accuracy:.1%}", f"{cross_entropy(scores[name], validation[1]):.3f}"]
+        )
+    print(render_table(["way", "seconds", "times ours", "validation", "cross-entropy"], rows))
+    print(f"{args.images} x {args.features} features, {args.classes} classes, one core, best of {args.rounds} rounds")
+
+
+def draw(images: int, features: int, classes: int) -> tuple[Share, Share]:
+    random = np.random.default_rng(0)
+    class_ids = random.integers(0, classes, images)
+    centres = random.normal(0, 0.11, (classes, features))
+    values = np.maximum(random.normal(-0.3, 1, (images, features)) + centres[class_ids], 0).astype(np.float32)
+    edge = images // 10
+    return (values[edge:], class_ids[edge:]), (values[:edge], class_ids[:edge])
+
+
+def ours(training: Share, validation: Share, classes: int) -> Floats:
+    return train_head(training, validation, classes, HeadOptions()).scores(validation[0])
+
+
+def scikit_learn(training: Share, validation: Share) -> Floats:
+    linear_model = importlib.import_module("sklearn.linear_model")
+    found = []
+    for penalty in HeadOptions().penalties:
+        # Its C is the inverse of a penalty on the sum over images, ours is on their mean.
+        model = linear_model.LogisticRegression(
+            C=1 / (penalty * len(training[1])) if penalty else np.inf, max_iter=1000
+        )
+        scores: Floats = model.fit(*training).predict_proba(validation[0])
+        found.append(scores)
+    return min(found, key=lambda scores: cross_entropy(scores, validation[1]))
+
+
+if __name__ == "__main__":
+    main()
