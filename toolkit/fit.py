@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from toolkit.checkpoint import CheckpointStore
 from toolkit.features import FeatureTable, extract_features
 from toolkit.finetune import FinetuneResult, finetune, scratch, zero_head
 from toolkit.head import Head, Layer, image_weights, soft_targets
-from toolkit.head_fit import EPOCHS, PENALTIES, HeadData, Step, fit_head
+from toolkit.head_fit import HeadData, HeadFit, fit_head, progress_total
 from toolkit.options import TrainOptions
 from toolkit.prepare import Notify, Prepared
 from toolkit.progress import Progress, progress_bar
@@ -32,6 +33,7 @@ class Fitted:
     Attributes:
         backbone: with its final weights.
         head: trained.
+        evidence: logits and truth of pictures by heads that never saw them; None leaves that to the validation share.
         data: features by that backbone and truth of each share, a row a picture.
         charts: learning curves.
         checkpoints: to be removed when the bundle is written; None where there are none.
@@ -39,6 +41,7 @@ class Fitted:
 
     backbone: Backbone
     head: Head
+    evidence: HeadFit | None
     data: dict[Share, HeadData]
     charts: tuple[Chart, ...] = ()
     checkpoints: CheckpointStore | None = None
@@ -58,36 +61,53 @@ def fit(prepared: Prepared, options: TrainOptions, reports: StepReports, notify:
     """
     data = {share: prepared.data(share) for share in SHARES}
     if options.mode == "scratch":
-        head = _head(zero_head(prepared.width, len(prepared.index.labels), options.head.hidden, options.seed), options)
+        layers = zero_head(prepared.width, len(prepared.index.labels), options.head.hidden, options.seed)
+        trained = HeadFit(_head(layers, options))
     else:
-        head = _train_head(prepared, data, options, reports)
+        trained = _train_head(prepared, data, options, reports)
     if options.mode == "bottleneck":
-        return Fitted(prepared.backbone, head, data, reports.charts())
-    result = _tune(prepared, head, options, notify)
+        charts = (*_penalty_chart(trained), *reports.charts())
+        return Fitted(prepared.backbone, trained.head, trained, data, charts)
+    result = _tune(prepared, trained.head, options, notify)
     table = _features(prepared, result.backbone, notify)
     tuned = replace(prepared, backbone=result.backbone, table=table)
-    head = _head(result.head, options, head.penalty)
+    head = _head(result.head, options, trained.head.penalty)
     charts = (*reports.charts(), *_epoch_charts(result.curves))
-    return Fitted(result.backbone, head, {share: tuned.data(share) for share in SHARES}, charts, result.checkpoints)
+    rows = {share: tuned.data(share) for share in SHARES}
+    return Fitted(result.backbone, head, None, rows, charts, result.checkpoints)
 
 
-def _train_head(prepared: Prepared, data: dict[Share, HeadData], options: TrainOptions, reports: StepReports) -> Head:
-    training = prepared.data("training", views=True)
-    by_steps = options.head.steps is not None
-    total, unit = (options.head.steps or 0, " steps") if by_steps else (EPOCHS * len(PENALTIES), " epochs")
+def _train_head(
+    prepared: Prepared, data: dict[Share, HeadData], options: TrainOptions, reports: StepReports
+) -> HeadFit:
+    total, unit = progress_total(options.head)
     # Reports are progress enough, and a bar between them would be torn to pieces.
     shown: AbstractContextManager[Progress] = (
         nullcontext(_Silent()) if options.reports.interval else progress_bar("Training the head", total, unit=unit)
     )
+    # A network that is trained next is judged by the validation share: its head must not have learned from that.
+    alone = options.mode == "bottleneck"
     with shown as bar:
-
-        def on_step(step: Step) -> None:
-            bar.update()
-            reports.step(step, data["validation"])
-
         return fit_head(
-            training, data["validation"], prepared.index.task, options.head, bar.update, on_step if by_steps else None
+            prepared.data("training", views=True),
+            prepared.data("validation", views=alone) if not options.head.hidden else data["validation"],
+            prepared.index.task,
+            options.head,
+            bar.update,
+            lambda step: reports.step(step, data["training"], data["validation"]),
+            learn_validation=alone,
         )
+
+
+def _penalty_chart(trained: HeadFit) -> tuple[Chart, ...]:
+    if not trained.losses:
+        return ()
+    penalties, losses = zip(*sorted(trained.losses), strict=True)
+    line = Series("held-out pictures", [math.log10(penalty) for penalty in penalties], losses)
+    note = "Each picture is judged by a head that never saw it; the lowest point was taken."
+    return (
+        Chart("Choosing the penalty of the head", "log10 of the penalty", "cross-entropy, nats", (line,), note=note),
+    )
 
 
 class _Silent:

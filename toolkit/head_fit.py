@@ -1,31 +1,20 @@
-"""Trains a head on cached features: by the optimum's penalty, or by steps as retrain.py did."""
+"""Trains a head as ``HeadOptions`` says: exactly, with a hidden layer, or by steps as retrain.py did."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.spec import Task
-from toolkit.head import (
-    Bools,
-    Floats,
-    Head,
-    HeadOptions,
-    Layer,
-    cross_entropy,
-    image_weights,
-    scores_of,
-    soft_targets,
-)
+from toolkit.head import Bools, Floats, Head, HeadOptions, Layer, image_weights, soft_targets
+from toolkit.head_descent import HiddenOptions, descend, fit_hidden
+from toolkit.head_training import PENALTIES, Examples, LinearFit, fit_linear
 
-#: L2 penalties that are tried; the one with the least validation cross-entropy is kept.
-PENALTIES = (3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
-#: Passes over the training features for each penalty.
-EPOCHS = 60
-# Of Adam, and of a step of it.
-_RATE, _BATCH = 0.01, 64
+Ints = NDArray[np.int64]
+
 #: What retrain.py trains with: plain gradient descent.
 RETRAIN_RATE, RETRAIN_BATCH = 0.01, 100
 
@@ -37,13 +26,52 @@ class HeadData:
     Attributes:
         features: float32 (rows, features); a picture has a row for each of its views.
         truth: bool (rows, classes).
+        groups: int64 (rows,): rows of one group belong together; empty takes each row for itself.
+        plain: bool (rows,): rows of pictures as they are; empty takes all for such.
     """
 
     features: Floats
     truth: Bools
+    groups: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    plain: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
+
+    def __post_init__(self) -> None:
+        if len(self.groups) != len(self.features):
+            object.__setattr__(self, "groups", np.arange(len(self.features), dtype=np.int64))
+        if len(self.plain) != len(self.features):
+            object.__setattr__(self, "plain", np.ones(len(self.features), np.bool_))
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def where(self, keep: Bools | Ints) -> HeadData:
+        """The rows that are kept, by a mask or by their positions."""
+        return HeadData(self.features[keep], self.truth[keep], self.groups[keep], self.plain[keep])
+
+    def followed_by(self, more: HeadData) -> HeadData:
+        """These rows and others; groups of both that have one number are one."""
+        return HeadData(
+            np.concatenate([self.features, more.features]),
+            np.concatenate([self.truth, more.truth]),
+            np.concatenate([self.groups, more.groups]),
+            np.concatenate([self.plain, more.plain]),
+        )
+
+
+@dataclass(frozen=True)
+class HeadFit:
+    """A trained head and what was learned on the way.
+
+    Attributes:
+        head: for features as they were given.
+        losses: penalty and held-out cross-entropy in nats, of each penalty that was tried.
+        held_out: float32 (plain rows of training, then of validation, classes): logits of each picture by a head
+            that never saw it; None where none was held out.
+    """
+
+    head: Head
+    losses: tuple[tuple[float, float], ...] = ()
+    held_out: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -53,12 +81,10 @@ class Step:
     Attributes:
         number: of batches so far.
         head: as it is now.
-        batch: what the last step trained on.
     """
 
     number: int
     head: Head
-    batch: HeadData
 
 
 def fit_head(
@@ -66,126 +92,100 @@ def fit_head(
     validation: HeadData,
     task: Task,
     options: HeadOptions,
-    on_epoch: Callable[[], object] = lambda: None,
+    on_progress: Callable[[], object] = lambda: None,
     on_step: Callable[[Step], object] | None = None,
-) -> Head:
+    learn_validation: bool = True,
+) -> HeadFit:
     """Train a head.
+
+    Without a hidden layer and without a number of steps, training and validation pictures are dealt into folds:
+    each picture is judged by a head that never saw it, the penalty with the least loss is taken, and the head that
+    is kept learns from all of them.
 
     Args:
         training: rows to learn from.
-        validation: rows to choose the penalty by; none takes the training rows.
+        validation: rows that a hidden layer's training is stopped by, or that fold after fold is judged on.
         task: of the model.
         options: how.
-        on_epoch: called ``EPOCHS * len(PENALTIES)`` times; not when training by steps.
+        on_progress: called ``progress_total`` times.
         on_step: called after each step, when training by steps.
+        learn_validation: whether the validation rows are learned from as well, where folds judge.
 
     Returns:
-        The head, for features as they were given. One seed gives one head on one machine.
+        The head. One seed gives one head on one machine.
     """
     if options.steps is not None:
-        weights = image_weights(training.truth, task, options.class_weights)
-        targets = soft_targets(training.truth, task, options.label_smoothing)
-        return _by_steps(training, targets, weights, task, options, on_step or (lambda _step: None))
-    heads = [fit_one(training, task, penalty, options, on_epoch) for penalty in PENALTIES]
-    judge = validation if len(validation) else training
-    return min(heads, key=lambda head: cross_entropy(head.scores(judge.features), judge.truth, task))
+        return HeadFit(_by_steps(training, task, options, on_progress, on_step or (lambda _step: None)))
+    if options.hidden:
+        return HeadFit(_with_hidden(training, validation, task, options, on_progress))
+    rows = training.followed_by(validation) if learn_validation and len(validation) else training
+    fit = fit_linear(examples_of(rows, task, options), task, seed=options.seed, on_penalty=on_progress)
+    return HeadFit(_linear_head(fit, task), fit.losses, fit.held_out)
 
 
-def fit_one(
-    training: HeadData,
-    task: Task,
-    penalty: float,
-    options: HeadOptions,
-    on_epoch: Callable[[], object] = lambda: None,
+def progress_total(options: HeadOptions) -> tuple[int, str]:
+    """How often ``fit_head`` reports progress, and the name of what it counts."""
+    if options.steps is not None:
+        return options.steps, " steps"
+    if options.hidden:
+        return HiddenOptions().epochs, " epochs"
+    return len(PENALTIES), " penalties"
+
+
+def fit_one(training: HeadData, task: Task, penalty: float, options: HeadOptions) -> Head:
+    """A linear head with this penalty; nothing is held out."""
+    fit = fit_linear(examples_of(training, task, options), task, (penalty,), folds=0)
+    return _linear_head(fit, task)
+
+
+def examples_of(data: HeadData, task: Task, options: HeadOptions) -> Examples:
+    """Rows with soft targets and weights; a picture counts the same however many views it has."""
+    _, of_group, sizes = np.unique(data.groups, return_inverse=True, return_counts=True)
+    weights = image_weights(data.truth, task, options.class_weights)
+    # Views of one picture, which are rows of one group that are not plain, share its weight.
+    plain = np.bincount(of_group, data.plain, len(sizes))
+    weights = weights * (np.maximum(plain, 1) / sizes)[of_group].astype(np.float32)
+    targets = soft_targets(data.truth, task, options.label_smoothing)
+    return Examples(data.features, targets, weights, data.groups, data.plain)
+
+
+def _linear_head(fit: LinearFit, task: Task) -> Head:
+    return Head((Layer(fit.kernel, fit.bias),), task, fit.penalty)
+
+
+def _with_hidden(
+    training: HeadData, validation: HeadData, task: Task, options: HeadOptions, on_progress: Callable[[], object]
 ) -> Head:
-    """Train with one penalty; arguments as for ``fit_head``."""
-    # One scale for all features keeps their relative sizes, which carry meaning, and makes one learning rate
-    # and one range of penalties serve every backbone. It goes into the first kernel at the end.
-    scale = np.float32(1.0 / max(float(np.sqrt(np.mean(np.square(training.features)))), 1e-12))
-    weights = image_weights(training.truth, task, options.class_weights)
-    targets = soft_targets(training.truth, task, options.label_smoothing)
-    layers = _adam(training.features * scale, targets, weights, task, penalty, options, on_epoch)
-    layers[0] = Layer(layers[0].kernel * scale, layers[0].bias)
-    return Head(tuple(layers), task, penalty)
-
-
-def _initial(features: int, classes: int, hidden: int, seed: int) -> list[Layer]:
-    """Zeros, which retrain.py's small random numbers come to; He-normal below a hidden layer's ReLU."""
-    if not hidden:
-        return [Layer(np.zeros((features, classes), np.float32), np.zeros(classes, np.float32))]
-    random = np.random.default_rng(seed)
-    first = random.normal(0, np.sqrt(2 / features), (features, hidden)).astype(np.float32)
-    last = random.normal(0, np.sqrt(1 / hidden), (hidden, classes)).astype(np.float32)
-    return [Layer(first, np.zeros(hidden, np.float32)), Layer(last, np.zeros(classes, np.float32))]
-
-
-def _gradients(layers: list[Layer], x: Floats, targets: Floats, share: Floats, task: Task) -> list[Layer]:
-    """Of the mean weighted cross-entropy of a batch."""
-    inputs = [x]
-    for layer in layers[:-1]:
-        inputs.append(np.maximum(inputs[-1] @ layer.kernel + layer.bias, np.float32(0)))
-    logits = inputs[-1] @ layers[-1].kernel + layers[-1].bias
-    error = (scores_of(logits, task) - targets) * share[:, None] / np.float32(len(x))
-    found: list[Layer] = []
-    for layer, values in zip(reversed(layers), reversed(inputs), strict=True):
-        found.insert(0, Layer(values.T @ error, error.sum(axis=0)))
-        error = (error @ layer.kernel.T) * (values > 0)
-    return found
-
-
-def _adam(
-    features: Floats,
-    targets: Floats,
-    weights: Floats,
-    task: Task,
-    penalty: float,
-    options: HeadOptions,
-    on_epoch: Callable[[], object],
-) -> list[Layer]:
-    """Minimise cross-entropy + penalty / 2 * |kernels|^2 with Adam (https://arxiv.org/abs/1412.6980)."""
-    layers = _initial(features.shape[1], targets.shape[1], options.hidden, options.seed)
-    parameters = [array for layer in layers for array in (layer.kernel, layer.bias)]
-    first, second = ([np.zeros_like(array) for array in parameters] for _ in range(2))
-    random = np.random.default_rng(options.seed)
-    steps = max(1, -(-len(features) // _BATCH))
-    step = 0
-    for _ in range(EPOCHS):
-        for batch in np.array_split(random.permutation(len(features)), steps):
-            step += 1
-            slopes = _gradients(layers, features[batch], targets[batch], weights[batch], task)
-            gradients = [
-                a
-                for s, layer in zip(slopes, layers, strict=True)
-                for a in (s.kernel + np.float32(penalty) * layer.kernel, s.bias)
-            ]
-            rate = _RATE * 0.5 * (1 + np.cos(np.pi * step / (steps * EPOCHS)))
-            rate *= np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-            for value, gradient, m, v in zip(parameters, gradients, first, second, strict=True):
-                m += np.float32(0.1) * (gradient - m)
-                v += np.float32(0.001) * (gradient * gradient - v)
-                value -= np.float32(rate) * m / (np.sqrt(v) + np.float32(1e-8))
-        on_epoch()
-    return layers
+    plain = replace(options, class_weights="none")
+    judged = examples_of(validation, task, plain) if len(validation) else None
+    layers = fit_hidden(
+        examples_of(training, task, options),
+        judged,
+        task,
+        HiddenOptions(units=options.hidden, seed=options.seed),
+        lambda _epoch, _loss: on_progress(),
+    )
+    return Head(tuple(Layer(kernel, bias) for kernel, bias in layers), task)
 
 
 def _by_steps(
-    data: HeadData,
-    targets: Floats,
-    weights: Floats,
+    training: HeadData,
     task: Task,
     options: HeadOptions,
+    on_progress: Callable[[], object],
     on_step: Callable[[Step], object],
 ) -> Head:
-    """Gradient descent on random batches, the features as they are, no penalty: what retrain.py does."""
-    rate = np.float32(RETRAIN_RATE if options.learning_rate is None else options.learning_rate)
-    size = min(len(data), RETRAIN_BATCH if options.batch_size is None else options.batch_size)
-    layers = _initial(data.features.shape[1], targets.shape[1], options.hidden, options.seed)
-    random = np.random.default_rng(options.seed)
-    for number in range(1, (options.steps or 0) + 1):
-        batch = random.choice(len(data), size, replace=False)
-        slopes = _gradients(layers, data.features[batch], targets[batch], weights[batch], task)
-        for layer, slope in zip(layers, slopes, strict=True):
-            layer.kernel[:] -= rate * slope.kernel
-            layer.bias[:] -= rate * slope.bias
-        on_step(Step(number, Head(tuple(layers), task), HeadData(data.features[batch], data.truth[batch])))
-    return Head(tuple(layers), task)
+    def report(number: int, kernel: Floats, bias: Floats) -> None:
+        on_progress()
+        on_step(Step(number, Head((Layer(kernel, bias),), task)))
+
+    kernel, bias = descend(
+        examples_of(training, task, options),
+        task,
+        options.steps or 0,
+        RETRAIN_BATCH if options.batch_size is None else options.batch_size,
+        RETRAIN_RATE if options.learning_rate is None else options.learning_rate,
+        options.seed,
+        report,
+    )
+    return Head((Layer(kernel, bias),), task)

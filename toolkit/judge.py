@@ -11,8 +11,8 @@ from converters.accuracy import Accuracy
 from runtime.spec import Task
 from toolkit.calibrate import Calibration, calibrate
 from toolkit.evaluation import Evaluation
-from toolkit.head import Head, HeadOptions
-from toolkit.head_fit import HeadData, fit_one
+from toolkit.head import Bools, Floats, Head, HeadOptions, scores_of
+from toolkit.head_fit import HeadData, HeadFit, fit_one
 from toolkit.records import ImageRecord
 from toolkit.reject import RejectChoice, Rejection, choose_rejection
 from toolkit.reliability import Reliability, reliability
@@ -48,7 +48,7 @@ class Judged:
         thresholds: label -> least score, multi-label only.
         rejection: the limit of "unknown"; multi-label never has one.
         evaluations: share -> answers.
-        reliability: calibration plots, "before" and "after" the temperature, on the validation share.
+        reliability: calibration plots, "before" and "after" the temperature.
         held_out: class -> what became of its pictures when it was held out of training.
     """
 
@@ -63,27 +63,37 @@ class Judged:
 
 def judge(
     head: Head,
+    evidence: HeadFit | None,
     data: Mapping[Share, HeadData],
     images: Mapping[Share, list[ImageRecord]],
     labels: tuple[str, ...],
     reject: RejectChoice | float,
 ) -> Judged:
-    """Calibrate on the validation share, choose limits on it, evaluate all shares.
+    """Calibrate, choose limits, evaluate all shares.
+
+    Calibration and limits need answers to pictures that the model has not learned from. Where folds were held out,
+    those are the training and validation pictures, each answered by a head that never saw it, and the validation
+    share is evaluated by those answers too. Else it is the validation share.
 
     Args:
         head: trained.
+        evidence: with ``held_out`` logits, or None.
         data: features and truth of each share, a row a picture.
         images: the same pictures.
         labels: of the classes.
         reject: see ``toolkit.reject``.
     """
-    validation = data["validation"]
-    before = _reliability(head, validation)
-    head, calibration = calibrate(head, validation.features, validation.truth)
-    scores = head.scores(validation.features)
+    logits, truth, where = _unseen(head, evidence, data)
+    head, calibration = calibrate(head, logits, truth, where)
+    scores = scores_of(logits / np.float32(calibration.temperature), head.task)
     multi_label = head.task == "multi-label"
-    thresholds = choose_thresholds(scores, validation.truth, labels) if multi_label else {}
-    rejection = choose_rejection(scores, validation.truth, "off" if multi_label else reject)
+    thresholds = choose_thresholds(scores, truth, labels) if multi_label else {}
+    rejection = choose_rejection(scores, truth, "off" if multi_label else reject)
+    answered = {share: head.scores(rows.features) for share, rows in data.items()}
+    if evidence is not None and evidence.held_out is not None and len(data["validation"]):
+        held = len(data["validation"])
+        if len(scores) == len(data["training"]) + held:
+            answered["validation"] = scores[-held:]
     evaluations = {
         share: Evaluation(
             labels=labels,
@@ -91,19 +101,28 @@ def judge(
             sources=tuple(image.path for image in images[share]),
             digests=tuple(image.digest for image in images[share]),
             truth=rows.truth,
-            scores=head.scores(rows.features),
+            scores=answered[share],
             thresholds=thresholds,
             unknown_below=rejection.unknown_below,
         )
         for share, rows in data.items()
     }
-    plots = {"before": before, "after": _reliability(head, validation)} if len(validation) else {}
+    known = truth.any(axis=1) | multi_label
+    plots = {
+        when: reliability(found[known], truth[known], head.task)
+        for when, found in (("before", scores_of(logits, head.task)), ("after", scores))
+        if known.any()
+    }
     return Judged(head, calibration, thresholds, rejection, evaluations, plots, {})
 
 
-def _reliability(head: Head, data: HeadData) -> Reliability:
-    known = data.truth.any(axis=1) if head.task == "single-label" else np.ones(len(data), np.bool_)
-    return reliability(head.scores(data.features[known]), data.truth[known], head.task)
+def _unseen(head: Head, evidence: HeadFit | None, data: Mapping[Share, HeadData]) -> tuple[Floats, Bools, str]:
+    """Logits and truth of pictures the model has not learned from, and what they are."""
+    if evidence is not None and evidence.held_out is not None:
+        truth = np.concatenate([data["training"].truth, data["validation"].truth])[: len(evidence.held_out)]
+        return evidence.held_out, truth, "held-out pictures"
+    validation = data["validation"]
+    return head.logits(validation.features), validation.truth, "validation"
 
 
 def hold_out(

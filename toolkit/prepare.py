@@ -66,12 +66,16 @@ class Prepared:
         truth = targets_of(images, len(self.index.labels))
         vectors = [self.table.vectors[image.digest] for image in images]
         features = np.stack(vectors) if vectors else np.zeros((0, self.width), np.float32)
-        if not views or not self.table.views:
-            return HeadData(features, truth)
-        rows = [row for row, image in enumerate(images) if image.digest in self.table.views]
+        numbers = {group: number for number, group in enumerate(sorted({i.group for i in self.index.images}))}
+        groups = np.array([numbers[image.group] for image in images], np.int64)
+        plain = HeadData(features, truth, groups)
+        rows = [row for row, image in enumerate(images) if views and image.digest in self.table.views]
+        if not rows:
+            return plain
         more: list[Floats] = [self.table.views[images[row].digest] for row in rows]
-        counts = [len(vectors) for vectors in more]
-        return HeadData(np.concatenate([features, *more]), np.concatenate([truth, np.repeat(truth[rows], counts, 0)]))
+        which = np.repeat(rows, [len(vectors) for vectors in more])
+        drawn = HeadData(np.concatenate(more), truth[which], groups[which], np.zeros(len(which), np.bool_))
+        return plain.followed_by(drawn)
 
     @property
     def width(self) -> int:
@@ -116,8 +120,8 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
     )
     _require_counts(index, shares, notify)
     views = CachedViews(options.drawn, options.view_count, options.seed) if options.view_count else None
-    training = split_images(index.images, options.split)["training"]
-    viewed = {index.images[position].digest for position in training}
+    shares_of = split_images(index.images, options.split)
+    viewed = {index.images[p].digest for share in ("training", "validation") for p in shares_of[share]}
     table = extract_features(backbone, preprocessing, index.images, cache_dir, views, viewed)
     if table.failures:
         index = index.without(table.failures)

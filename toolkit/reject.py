@@ -1,4 +1,4 @@
-"""When the answer is "unknown": the least top score that counts, chosen on the validation share."""
+"""When the answer is "unknown": the least top score that counts, chosen on pictures that training did not see."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAST_KNOWN = 100
 
 @dataclass(frozen=True)
 class Rejection:
-    """A least score and what it does to the validation share.
+    """A least score and what it does to the held-out pictures.
 
     Attributes:
         unknown_below: top scores below it are answered "unknown"; 0 answers always.
@@ -40,7 +40,7 @@ class Rejection:
             return f"every picture gets an answer ({self.why})"
         text = (
             f'"unknown" below a score of {self.unknown_below:.1%}: rejects {self.known.correct} of '
-            f"{self.known.images} known validation pictures"
+            f"{self.known.images} known held-out pictures"
         )
         if self.negatives.images:
             text += f" and {self.negatives.correct} of {self.negatives.images} that belong to no class"
@@ -79,7 +79,7 @@ def choose_rejection(scores: Floats, truth: Bools, choice: RejectChoice | float)
     """Choose the least score of an answer.
 
     Args:
-        scores: of the validation share, float32 (pictures, classes).
+        scores: of pictures that were held out, float32 (pictures, classes).
         truth: bool (pictures, classes); a row without a class is a negative.
         choice: ``off``; a rate: so many known pictures may be rejected; ``auto``: with negatives, the score that tells
             them best from the known, within ``AUTO_RATE``; without, ``AUTO_RATE_ALONE`` of the known.
@@ -90,7 +90,7 @@ def choose_rejection(scores: Floats, truth: Bools, choice: RejectChoice | float)
     if choice == "off":
         return _rejection(0.0, inside, outside, "switched off")
     if not len(inside):
-        return _rejection(0.0, inside, outside, "no validation pictures")
+        return _rejection(0.0, inside, outside, "no pictures were held out")
     if choice != "auto":
         return _rejection(_at_rate(inside, choice), inside, outside, f"at most {choice:.1%} of the known rejected")
     if len(outside):
@@ -99,7 +99,7 @@ def choose_rejection(scores: Floats, truth: Bools, choice: RejectChoice | float)
         best = max(tried, key=lambda s: (outside < s).mean() - (inside < s).mean())
         return _rejection(best, inside, outside, "tells pictures of no class best from the known")
     if len(inside) < LEAST_KNOWN:
-        reason = f"too few validation pictures to choose a limit: {len(inside)}, {LEAST_KNOWN} are needed"
+        reason = f"too few held-out pictures to choose a limit: {len(inside)}, {LEAST_KNOWN} are needed"
         return _rejection(0.0, inside, outside, reason)
     rate = _at_rate(inside, AUTO_RATE_ALONE)
     return _rejection(rate, inside, outside, f"at most {AUTO_RATE_ALONE:.0%} of the known rejected")

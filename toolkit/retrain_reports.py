@@ -10,7 +10,7 @@ from converters.answers import answers
 from toolkit.backbones.registry import Backbone
 from toolkit.extra_outputs import ExtraOutputs, write_intermediate_graph
 from toolkit.head import Head, HeadOptions, cross_entropy
-from toolkit.head_fit import HeadData, Step
+from toolkit.head_fit import RETRAIN_BATCH, HeadData, Step
 from toolkit.options import Reports
 from toolkit.report.content import Chart, Series
 from toolkit.retrain_progress import RetrainProgress, is_due, random_batch
@@ -43,13 +43,15 @@ class StepReports:
     def __post_init__(self) -> None:
         self.progress = RetrainProgress(self.write if self.reports.interval else lambda _line: None)
 
-    def step(self, step: Step, validation: HeadData) -> None:
+    def step(self, step: Step, training: HeadData, validation: HeadData) -> None:
         """Report where that is due, and store a graph where that is."""
         last = self.head.steps or 0
         if is_due(step.number, self.reports.interval or max(1, last // _QUIET_REPORTS), last):
-            rows = random_batch(len(validation), self.reports.validation_batch, self.seed + step.number)
-            drawn = HeadData(validation.features[rows], validation.truth[rows])
-            train, validated = _figures(step.head, step.batch), _figures(step.head, drawn)
+            size = self.head.batch_size or RETRAIN_BATCH
+            seed = self.seed + step.number
+            drawn = validation.where(random_batch(len(validation), self.reports.validation_batch, seed))
+            train = _figures(step.head, training.where(random_batch(len(training), size, seed)))
+            validated = _figures(step.head, drawn)
             self.progress(step.number, *train, validated[0], len(drawn), validated[1])
         if self.outputs.store_intermediate(step.number):
             from toolkit.bundle_files import grafted_model

@@ -89,7 +89,7 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     reports = StepReports(prepared.backbone, options.head, options.reports, options.outputs, options.seed, write=notify)
     fitted = fit(prepared, options, reports, notify)
     images = {share: prepared.images(share) for share in SHARES}
-    judged = judge(fitted.head, fitted.data, images, prepared.index.labels, options.reject)
+    judged = judge(fitted.head, fitted.evidence, fitted.data, images, prepared.index.labels, options.reject)
     notify(f"calibration: {judged.calibration}")
     if prepared.index.task == "single-label":
         notify(f"none of these: {judged.rejection}")

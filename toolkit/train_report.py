@@ -44,7 +44,7 @@ def report_content(
         facts=_facts(prepared, fitted, judged, options),
         charts=fitted.charts,
         reliability={f"{when} temperature scaling": plot for when, plot in judged.reliability.items()},
-        reliability_note="Measured on the validation share.",
+        reliability_note=f"Measured on {judged.calibration.where}: the model did not learn from them.",
         composition=_composition(prepared),
         tables=_held_out_table(judged.held_out),
         notes=tuple(notes),
