@@ -72,14 +72,17 @@ class CheckpointStore:
             try:
                 return _unpack(path.read_bytes()), said
             except (OSError, ValueError) as error:
-                said.append(f"the checkpoint {shown(path)} is damaged ({error}); the one before it is used")
+                said.append(f"the checkpoint {shown(path)} is damaged ({error}) and left out")
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
         return None, said
 
     def remove(self) -> None:
-        """Forget the run; called when its result is safe."""
-        for _, path in self._files():
+        """Forget the run, and what a killed one left half-written; called when its result is safe."""
+        if not self._folder.is_dir():
+            return
+        leftovers = list(self._folder.glob(f".{self._run}-*"))
+        for path in [*leftovers, *(path for _, path in self._files())]:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         with suppress(OSError):  # not empty: another run's are in it

@@ -37,7 +37,7 @@ class KerasNet(Net):
 
     def features(self, images: Any, training: bool) -> Any:
         """See ``Net``."""
-        return self._model(images, training=training)
+        return self._model([images], training=training)  # backbones take a list of one input
 
 
 _KERNELS = frozenset({"kernel", "depthwise_kernel"})

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from runtime.errors import DataError
 from runtime.spec import Preprocessing, Task
 from toolkit.checkpoint import Checkpoint, CheckpointStore
 from toolkit.progress import progress_bar
@@ -135,13 +136,21 @@ class Loop:
                 1.0 if mixes is None else float(mixes[self._at.step]),
             )
             self._at.step += 1
-            self._at.losses += float(loss)
+            self._at.losses += self._finite(float(loss))
             bar.update(len(batch.positions))
             if time.monotonic() - self._saved >= self._options.save_seconds and self._at.step < self._steps:
                 self._at.seconds = time.monotonic() - started
                 self._save()
         self._judge(started)
         self._save()
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise DataError(
+                f"training came apart in epoch {self._at.epoch + 1}: the loss is {loss}; lower --learning-rate "
+                f"(it is {self._options.learning_rate:g})"
+            )
+        return loss
 
     def _rate(self, step: int) -> float:
         """Learning rate of a step, from 0: a rise along a line, a fall along a cosine."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,25 +10,11 @@ from numpy.typing import NDArray
 
 from runtime.spec import Task
 from toolkit.training.net import Floats, Net, open_blocks
+from toolkit.training.optimizer import Optimizer, Trained
 from toolkit.training.options import FinetuneOptions
 
 #: Kernel (inputs, outputs) and bias (outputs,) of each layer of a head; all but the last are followed by ReLU.
 HeadLayers = tuple[tuple[Floats, Floats], ...]
-
-# AdamW's usual constants, https://arxiv.org/abs/1412.6980 section 2.
-_FIRST, _SECOND, _EPSILON = 0.9, 0.999, 1e-8
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """A variable that is trained, with the optimiser's memory and the average of its values."""
-
-    name: str
-    variable: Any
-    rate: float
-    decays: bool
-    first: Any
-    second: Any
 
 
 class TrainedModel:
@@ -49,26 +34,22 @@ class TrainedModel:
         self._net, self._task, self._options = net, task, options
         self._head = [tuple(tf.Variable(array, dtype=tf.float32) for array in layer) for layer in head]
         self.open = open_blocks(net.blocks, unfreeze)
-        self._trained: list[_Trained] = []
+        self._trained: list[Trained] = []
         for parameter in net.parameters:
             if parameter.block in self.open:
                 rate = options.layer_decay ** (len(net.blocks) - net.blocks.index(parameter.block))
-                self._add(parameter.name, parameter.variable, rate, parameter.decays)
+                decay = options.weight_decay if parameter.decays else 0.0
+                self._trained.append(Trained(parameter.name, parameter.variable, rate, decay))
         for place, (kernel, bias) in enumerate(self._head):
-            self._add(f"head{place}/kernel", kernel, 1.0, True)
-            self._add(f"head{place}/bias", bias, 1.0, False)
+            self._trained.append(Trained(f"head{place}/kernel", kernel, 1.0, options.weight_decay))
+            self._trained.append(Trained(f"head{place}/bias", bias, 1.0, 0.0))
+        self._optimizer = Optimizer(self._trained, options.ema)
         # Where normalisations move their statistics, those are averaged with the weights they belong to.
-        moving = net.statistics if options.batch_norm == "batch" else {}
-        self._live = {t.name: t.variable for t in self._trained} | moving
-        self._average = {name: tf.Variable(v, trainable=False) for name, v in self._live.items()} if options.ema else {}
+        self._moving = net.statistics if options.batch_norm == "batch" else {}
+        self._averages = {name: tf.Variable(v, trainable=False) for name, v in self._moving.items()}
+        self._live = {t.name: t.variable for t in self._trained} | self._moving
         self._step_function: Any = None
         self._forward_function: Any = None
-
-    def _add(self, name: str, variable: Any, rate: float, decays: bool) -> None:
-        import tensorflow as tf
-
-        first, second = (tf.Variable(tf.zeros_like(variable), trainable=False) for _ in range(2))
-        self._trained.append(_Trained(name, variable, rate, decays, first, second))
 
     def step(self, images: Floats, targets: Floats, weights: Floats, number: int, rate: float, mix: float) -> Any:
         """Learn from one batch.
@@ -110,13 +91,9 @@ class TrainedModel:
             logits = self._logits(self._dropped(features, number))
             loss = tf.reduce_mean(weights * self._loss(logits, targets))
         gradients = tape.gradient(loss, [trained.variable for trained in self._trained])
-        for trained, gradient in zip(self._trained, gradients, strict=True):
-            self._update(trained, gradient, number, rate)
-        # The average leans on few steps at first, https://www.tensorflow.org/api_docs/python/tf/train/
-        # ExponentialMovingAverage: num_updates.
-        keep = tf.minimum(self._options.ema, (1 + number) / (10 + number))
-        for name, average in self._average.items():
-            average.assign_sub((1 - keep) * (average - self._live[name]))
+        self._optimizer.apply(gradients, number, rate)
+        for name, average in self._averages.items():
+            average.assign_sub((1 - self._optimizer.keep(number)) * (average - self._moving[name]))
         return loss
 
     def _dropped(self, features: Any, number: Any) -> Any:
@@ -143,18 +120,6 @@ class TrainedModel:
             return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits), axis=1)
         return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
-    def _update(self, trained: _Trained, gradient: Any, number: Any, rate: Any) -> None:
-        import tensorflow as tf
-
-        trained.first.assign_sub((1 - _FIRST) * (trained.first - gradient))
-        trained.second.assign_sub((1 - _SECOND) * (trained.second - gradient * gradient))
-        direction = (trained.first / (1 - _FIRST**number)) / (
-            tf.sqrt(trained.second / (1 - _SECOND**number)) + _EPSILON
-        )
-        if trained.decays:
-            direction += self._options.weight_decay * trained.variable
-        trained.variable.assign_sub(rate * trained.rate * direction)
-
     def logits(self, images: Floats) -> Floats:
         """Answers of the weights as they stand, float32 (batch, classes)."""
         import tensorflow as tf
@@ -167,10 +132,11 @@ class TrainedModel:
         return answers
 
     def swap(self) -> None:
-        """Exchange the weights with their average, where one is kept; a second call puts them back."""
-        for name, average in self._average.items():
-            live = self._live[name].numpy()
-            self._live[name].assign(average)
+        """Exchange the weights with their average; a second call puts them back."""
+        self._optimizer.swap()
+        for name, average in self._averages.items():
+            live = self._moving[name].numpy()
+            self._moving[name].assign(average)
             average.assign(live)
 
     def weights(self) -> tuple[dict[str, Floats], HeadLayers]:
@@ -189,16 +155,14 @@ class TrainedModel:
 
     def state(self) -> dict[str, Floats]:
         """Everything a step changes, for a checkpoint."""
-        return {name: variable.numpy() for name, variable in self._slots()}
+        live = {f"live/{name}": array for name, array in self.trained_arrays().items()}
+        averages = {f"average/{name}": variable.numpy() for name, variable in self._averages.items()}
+        return live | averages | {f"optimizer/{name}": array for name, array in self._optimizer.state().items()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Put back what ``state`` gave."""
-        for name, variable in self._slots():
-            variable.assign(state[name])
-
-    def _slots(self) -> Sequence[tuple[str, Any]]:
-        found = [(f"live/{name}", variable) for name, variable in self._live.items()]
-        found += [(f"average/{name}", variable) for name, variable in self._average.items()]
-        for trained in self._trained:
-            found += [(f"first/{trained.name}", trained.first), (f"second/{trained.name}", trained.second)]
-        return found
+        self.assign_trained({name: state[f"live/{name}"] for name in self._live})
+        for name, variable in self._averages.items():
+            variable.assign(state[f"average/{name}"])
+        prefix = "optimizer/"
+        self._optimizer.restore({n.removeprefix(prefix): a for n, a in state.items() if n.startswith(prefix)})

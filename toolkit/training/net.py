@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from runtime.errors import UsageError
 from toolkit.backbones.layers import ConvLayer
 
-#: What is computed in: bfloat16 is twice as fast on processors that have it in hardware.
+#: What feature maps are computed in.
 Precision = Literal["float32", "bfloat16"]
 
 Floats = NDArray[np.float32]
@@ -96,14 +96,3 @@ def block_of(layer: ConvLayer) -> str:
     if match := re.fullmatch(r"conv_(?:dw|pw)_(\d+)", layer.name):
         return f"block_{match[1]}"
     return re.sub(r"_(expand|depthwise|project)$", "", layer.name)
-
-
-def fast_precision() -> Precision:
-    """bfloat16 where the processor multiplies matrices of it (AMX), else float32."""
-    from pathlib import Path
-
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:  # no Linux
-        return "float32"
-    return "bfloat16" if re.search(r"\bamx_bf16\b", flags) else "float32"

@@ -1,0 +1,197 @@
+"""Whole trainings: what changes and what does not, kills and resumes, what comes out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime.errors import DataError, UsageError
+from runtime.images import decode_image
+from runtime.interpreter import LoadedModel
+from runtime.preprocess import normalize, resize
+from tests.toolkit.training.small_run import OPTIONS, PREPROCESSING, run, share, small_backbone
+from toolkit.backbones.registry import LayeredBackbone
+from toolkit.finetune import FinetuneResult, finetune, scratch, zero_head
+from toolkit.training.net import Floats
+from toolkit.training.options import SCRATCH, FinetuneOptions
+from toolkit.training.pictures import Share
+from toolkit.training.targets import target_matrix
+from toolkit.views import Augmentation
+
+ROOT = Path(__file__).parents[3]
+
+
+def weights_of(result: FinetuneResult) -> dict[str, Floats]:
+    assert isinstance(result.backbone, LayeredBackbone)
+    return dict(result.backbone.weights)
+
+
+@pytest.fixture(scope="module")
+def whole(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
+    """A run that nobody interrupted."""
+    return run(shapes, tmp_path_factory.mktemp("whole"))
+
+
+def same(left: FinetuneResult, right: FinetuneResult) -> None:
+    ours, theirs = weights_of(left), weights_of(right)
+    for name in theirs:
+        np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5, err_msg=name)
+    np.testing.assert_allclose(left.head[0][0], right.head[0][0], atol=1e-5)
+    for figures, expected in zip(left.curves, right.curves, strict=True):
+        assert figures.epoch == expected.epoch
+        assert figures.training_loss == pytest.approx(expected.training_loss, abs=1e-4)
+        assert figures.validation_loss == pytest.approx(expected.validation_loss, abs=1e-4)
+
+
+def test_open_blocks_change_and_frozen_ones_do_not(whole: FinetuneResult, tmp_path: Path) -> None:
+    before, after = small_backbone(tmp_path), weights_of(whole)
+    assert isinstance(before, LayeredBackbone)
+    changed = {name for name, array in before.weights.items() if not np.array_equal(array, after[name])}
+    blocks = {f"{kind}_{n}" for n in range(10, 14) for kind in ("conv_dw", "conv_pw")}
+    parts = ("_bn/gamma", "_bn/beta", "/kernel")
+    assert changed == {f"{block}{part}" for block in blocks for part in parts}
+    assert whole.backbone.digest != before.digest
+    assert whole.backbone.architecture == before.architecture
+
+
+def test_the_result_is_a_backbone_like_any_other(whole: FinetuneResult, shapes: Path, tmp_path: Path) -> None:
+    path = min(shapes.rglob("*.jpg"))
+    image = normalize(resize(decode_image(path.read_bytes(), path), PREPROCESSING), PREPROCESSING)[None]
+    features = LoadedModel(whole.backbone.tflite(tmp_path), threads=1).run(image)
+    expected = whole.backbone.keras_model()(image, training=False).numpy()[0]
+    np.testing.assert_allclose(features, expected, atol=1e-4 * float(expected.max()))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_sigkill_inside_an_epoch_loses_no_more_than_an_interval(
+    whole: FinetuneResult, shapes: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkpoints"
+    command = [sys.executable, "-m", "tests.toolkit.training.small_run", str(shapes), str(folder)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    # 5 steps an epoch, each with a checkpoint: the seventh is inside the second epoch.
+    while not (numbers := [int(p.name[33:39]) for p in folder.glob("*.checkpoint")]) or max(numbers) < 7:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    said: list[str] = []
+    resumed = run(shapes, folder, notify=said.append)
+    going_on = [line for line in said if line.startswith("going on from the checkpoint: epoch")]
+    assert len(going_on) == 1, said
+    assert "epoch 1," not in going_on[0]
+    same(resumed, whole)
+    resumed.checkpoints.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_checkpoint_costs_one_interval(whole: FinetuneResult, shapes: Path, tmp_path: Path) -> None:
+    def stop(message: str) -> None:
+        if message.startswith("epoch 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(shapes, tmp_path, notify=stop)
+    newest = max(tmp_path.glob("*.checkpoint"))
+    newest.write_bytes(newest.read_bytes()[:-100])
+    said: list[str] = []
+    resumed = run(shapes, tmp_path, notify=said.append)
+    assert any("is damaged" in line for line in said)
+    assert "going on from the checkpoint: epoch 2, step 5 of 5" in said
+    same(resumed, whole)
+
+
+def test_another_option_another_run_and_resume_can_be_refused(shapes: Path, tmp_path: Path) -> None:
+    options = replace(OPTIONS, epochs=1, unfreeze="1", save_seconds=60.0)
+    run(shapes, tmp_path, options)
+    said: list[str] = []
+    run(shapes, tmp_path, replace(options, save_seconds=5.0), notify=said.append)  # nothing is left to do
+    assert any("going on" in line for line in said)
+    for other, resume in ((replace(options, seed=1), True), (options, False)):
+        said.clear()
+        run(shapes, tmp_path, other, notify=said.append, resume=resume)
+        assert not any("going on" in line for line in said)
+
+
+def test_patience_and_the_best_weights(shapes: Path, tmp_path: Path) -> None:
+    # A rate that ruins the weights: the first epochs are the best.
+    options = FinetuneOptions(
+        epochs=12, learning_rate=0.3, warm_up=0.3, unfreeze="2", batch_size=8, ema=0.0, patience=2, precision="float32"
+    )
+    said: list[str] = []
+    result = run(shapes, tmp_path, options, notify=said.append)
+    losses = [figures.validation_loss for figures in result.curves]
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 1 + 2 < 12
+    assert said[-2:] == [
+        "no gain on validation in 2 epochs: training ends",
+        f"the weights of epoch {best + 1} are kept",
+    ]
+
+
+def test_scratch_learns_the_drawn_shapes(shapes: Path, tmp_path: Path) -> None:
+    training, validation = share(shapes, 0, 16), share(shapes, 24, 32)
+    options = replace(
+        SCRATCH, epochs=8, batch_size=8, learning_rate=1e-2, augmentation=Augmentation(), ema=0.9, label_smoothing=0.0,
+        dropout=0.0, precision="float32"
+    )  # fmt: skip
+    backbone = small_backbone(tmp_path)
+    result = scratch(
+        backbone, zero_head(256, 4), training, validation, "single-label", PREPROCESSING, options, tmp_path
+    )
+    assert result.curves[-1].training_loss < result.curves[0].training_loss - 0.2
+    assert isinstance(backbone, LayeredBackbone)
+    before, after = backbone.weights, weights_of(result)
+    assert all(not np.array_equal(before[name], after[name]) for name in before), "statistics move too"
+
+
+def test_several_labels_and_negatives(shapes: Path, tmp_path: Path) -> None:
+    one = share(shapes, 0, 6)
+    targets = target_matrix([(n % 4, (n + 1) % 4) if n % 3 else () for n in range(len(one))], 4, "multi-label")
+    many = Share(one.pictures, targets, one.weights)
+    options = replace(OPTIONS, epochs=1, unfreeze="1", save_seconds=60.0)
+    backbone = small_backbone(tmp_path)
+    for task in ("multi-label", "single-label"):
+        nothing = Share([], np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+        rows = targets if task == "multi-label" else target_matrix([()] * len(one), 4, "single-label")
+        result = finetune(
+            backbone,
+            zero_head(256, 4, hidden=8),
+            replace(many, targets=rows),
+            nothing,
+            task,  # type: ignore[arg-type]
+            PREPROCESSING,
+            options,
+            tmp_path,
+        )
+        assert [layer[0].shape for layer in result.head] == [(256, 8), (8, 4)]
+        # What says nothing about any class leaves the last layer, which is zero, where it is; labels move it.
+        assert bool(np.abs(result.head[1][0]).max() > 1e-6) == (task == "multi-label")
+        assert result.curves[0].validation_loss == 0
+
+
+def test_what_cannot_be_trained_is_said(shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--unfreeze 'block_99': no such block; .*block_13"):
+        run(shapes, tmp_path, replace(OPTIONS, unfreeze="block_99"))
+    with pytest.raises(DataError, match="lower --learning-rate"):
+        ruin = replace(OPTIONS, epochs=2, learning_rate=1e30, weight_decay=1e10, unfreeze="1", ema=0.0)
+        run(shapes, tmp_path, ruin)
+
+
+def test_a_picture_that_was_replaced_is_told(shapes: Path, tmp_path: Path) -> None:
+    training = share(shapes, 0, 2)
+    changed = replace(training.pictures[0], digest="0" * 64)
+    training = Share([changed, *training.pictures[1:]], training.targets, training.weights)
+    with pytest.raises(DataError, match="was changed while the training ran"):
+        finetune(
+            small_backbone(tmp_path), zero_head(256, 4), training, training, "single-label", PREPROCESSING, OPTIONS,
+            tmp_path,
+        )  # fmt: skip
