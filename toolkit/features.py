@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 
 # Computed vectors are stored when this many seconds have passed: what a kill can cost.
 _STORE_EVERY = 1.0
-# Pictures a run of the interpreter: one pass over the weights serves all of them, which saves 4 (Lite0) to 7 per cent
-# (MobileNet v1, Inception v3) of a run for each alone. Eight save no more, and take twice the memory.
-_BATCH = 4
+# Pictures a run of the interpreter: one pass over the weights serves all of them, and decoding disturbs the processor's
+# caches less often. Of 1, 2, 3, 4 and 6, three were best or next to it for MobileNet v1 and Lite0, two threads at once
+# on 2 MB of cache each; with more, Lite0's wide first blocks no longer fit.
+_BATCH = 3
 # Batches that wait for each worker.
 _QUEUE = 4
 
