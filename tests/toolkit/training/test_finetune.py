@@ -18,7 +18,7 @@ from runtime.interpreter import LoadedModel
 from runtime.preprocess import normalize, resize
 from tests.toolkit.training.small_run import OPTIONS, PREPROCESSING, run, share, small_backbone
 from toolkit.backbones.registry import LayeredBackbone
-from toolkit.finetune import FinetuneResult, finetune, scratch, zero_head
+from toolkit.finetune import FinetuneResult, blended, finetune, scratch, zero_head
 from toolkit.training.net import Floats
 from toolkit.training.options import SCRATCH, FinetuneOptions
 from toolkit.training.pictures import Share
@@ -67,6 +67,19 @@ def test_the_result_is_a_backbone_like_any_other(whole: FinetuneResult, shapes: 
     features = LoadedModel(whole.backbone.tflite(tmp_path), threads=1).run(image)
     expected = whole.backbone.keras_model()(image, training=False).numpy()[0]
     np.testing.assert_allclose(features, expected, atol=1e-4 * float(expected.max()))
+
+
+def test_weights_between_two(whole: FinetuneResult, tmp_path: Path) -> None:
+    before, after = small_backbone(tmp_path), whole.backbone
+    assert blended(before, after, 1.0).digest == after.digest
+    assert blended(before, after, 0.0).digest == before.digest
+    middle = blended(before, after, 0.25)
+    assert isinstance(before, LayeredBackbone)
+    assert isinstance(middle, LayeredBackbone)
+    for name, array in middle.weights.items():
+        np.testing.assert_allclose(array, 0.75 * before.weights[name] + 0.25 * weights_of(whole)[name], atol=1e-6)
+    with pytest.raises(UsageError, match="0 to 1, not 1.5"):
+        blended(before, after, 1.5)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
