@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.tensorflow import import_tensorflow
+from runtime.errors import UsageError
 from runtime.spec import Preprocessing, Task
 from runtime.versions import package_version
 from toolkit.backbones.catalog import Architecture
@@ -130,6 +131,31 @@ def scratch(
     return finetune(
         backbone, head, training, validation, task, preprocessing, everything, checkpoint_dir, notify, resume
     )
+
+
+def blended(before: Backbone, after: Backbone, share: float) -> Backbone:
+    """The backbone whose weights lie between two, so that what was learned counts and what was known is not lost.
+
+    M. Wortsman et al., "Robust fine-tuning of zero-shot models", https://arxiv.org/abs/2109.01903. A head must be
+    trained on its features: neither of the two heads fits them.
+
+    Args:
+        before: what training began with.
+        after: what it gave, with normalisations that kept their statistics (``batch_norm="frozen"``).
+        share: of ``after``, 0..1.
+
+    Raises:
+        UsageError: the share is not in 0..1.
+    """
+    if not 0 <= share <= 1:
+        raise UsageError(f"the share of the trained weights must be 0 to 1, not {share}")
+    import_tensorflow()
+    old, new = (net_of(backbone, "float32").arrays() for backbone in (before, after))
+    kept = {
+        name: array if share == 1 else old[name] + np.float32(share) * (array - old[name])
+        for name, array in new.items()
+    }
+    return after.with_weights(kept, f"{before.origin}, trained further, {share:.0%} of the way")
 
 
 def auto_blocks(architecture: Architecture) -> str:

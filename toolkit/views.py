@@ -121,6 +121,9 @@ MODERN = Augmentation(
     resample=("bilinear", "tf-bilinear", "bicubic"),
 )
 
+#: For training the backbone, which sees every picture many times: windows down to a quarter of it.
+STRONG = replace(MODERN, least_area=0.25)
+
 
 def draw_view(augmentation: Augmentation, seed: int, digest: str, number: int) -> View:
     """The view with this number of a picture.

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from runtime.errors import UsageError
 from toolkit.training.net import Precision
-from toolkit.views import MODERN, Augmentation
+from toolkit.views import STRONG, Augmentation
 
 BatchNorm = Literal["frozen", "batch"]
 
@@ -18,7 +18,7 @@ class FinetuneOptions:
     """How the backbone and the head are trained together.
 
     Attributes:
-        unfreeze: ``auto`` (see ``AUTO_BLOCKS``), ``all``, a number of blocks at the top, or a block's name: that and
+        unfreeze: ``auto`` (see ``auto_blocks``), ``all``, a number of blocks at the top, or a block's name: that and
             all above it.
         epochs: passes over the training pictures.
         learning_rate: of AdamW (https://arxiv.org/abs/1711.05101) for the head, after the warm-up; it falls to 0
@@ -47,17 +47,17 @@ class FinetuneOptions:
     """
 
     unfreeze: str = "auto"
-    epochs: int = 15
-    learning_rate: float = 1e-3
+    epochs: int = 10
+    learning_rate: float = 3e-4
     layer_decay: float = 0.85
     weight_decay: float = 0.02
     batch_size: int = 16
     warm_up: float = 0.1
-    mixup: float = 0.0
+    mixup: float = 0.2
     label_smoothing: float = 0.1
     dropout: float = 0.2
     ema: float = 0.99
-    augmentation: Augmentation = MODERN
+    augmentation: Augmentation = STRONG
     patience: int = 0
     batch_norm: BatchNorm = "frozen"
     precision: Precision = "float32"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from runtime.errors import DataError, UsageError
 from runtime.images import decode_image
@@ -17,7 +18,7 @@ from runtime.interpreter import LoadedModel
 from runtime.preprocess import normalize, resize
 from tests.toolkit.training.small_run import OPTIONS, PREPROCESSING, run, share, small_backbone
 from toolkit.backbones.registry import LayeredBackbone
-from toolkit.finetune import FinetuneResult, finetune, scratch, zero_head
+from toolkit.finetune import FinetuneResult, blended, finetune, scratch, zero_head
 from toolkit.training.net import Floats
 from toolkit.training.options import SCRATCH, FinetuneOptions
 from toolkit.training.pictures import Share
@@ -66,6 +67,19 @@ def test_the_result_is_a_backbone_like_any_other(whole: FinetuneResult, shapes: 
     features = LoadedModel(whole.backbone.tflite(tmp_path), threads=1).run(image)
     expected = whole.backbone.keras_model()(image, training=False).numpy()[0]
     np.testing.assert_allclose(features, expected, atol=1e-4 * float(expected.max()))
+
+
+def test_weights_between_two(whole: FinetuneResult, tmp_path: Path) -> None:
+    before, after = small_backbone(tmp_path), whole.backbone
+    assert blended(before, after, 1.0).digest == after.digest
+    assert blended(before, after, 0.0).digest == before.digest
+    middle = blended(before, after, 0.25)
+    assert isinstance(before, LayeredBackbone)
+    assert isinstance(middle, LayeredBackbone)
+    for name, array in middle.weights.items():
+        np.testing.assert_allclose(array, 0.75 * before.weights[name] + 0.25 * weights_of(whole)[name], atol=1e-6)
+    with pytest.raises(UsageError, match="0 to 1, not 1.5"):
+        blended(before, after, 1.5)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
@@ -137,17 +151,18 @@ def test_patience_and_the_best_weights(shapes: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_scratch_learns_the_drawn_shapes(shapes: Path, tmp_path: Path) -> None:
-    training, validation = share(shapes, 0, 16), share(shapes, 24, 32)
-    options = replace(
-        SCRATCH, epochs=8, batch_size=8, learning_rate=1e-2, augmentation=Augmentation(), ema=0.9, label_smoothing=0.0,
-        dropout=0.0, precision="float32"
-    )  # fmt: skip
-    backbone = small_backbone(tmp_path)
-    result = scratch(
-        backbone, zero_head(256, 4), training, validation, "single-label", PREPROCESSING, options, tmp_path
-    )
-    assert result.curves[-1].training_loss < result.curves[0].training_loss - 0.2
+def test_scratch_learns_colours(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for label, colour in {"blue": (0, 0, 200), "green": (0, 200, 0), "grey": (99, 99, 99), "red": (200, 0, 0)}.items():
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(20):
+            pixels = np.clip(random.normal(colour, 25, (24, 24, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
+    training, validation = share(tmp_path / "photos", 0, 14), share(tmp_path / "photos", 14, 20)
+    options = replace(SCRATCH, epochs=12, batch_size=8, learning_rate=1e-2, augmentation=Augmentation(True), ema=0.8)
+    backbone, head = small_backbone(tmp_path), zero_head(256, 4)
+    result = scratch(backbone, head, training, validation, "single-label", PREPROCESSING, options, tmp_path / "kept")
+    assert max(figures.validation_accuracy for figures in result.curves) > 0.7
     assert isinstance(backbone, LayeredBackbone)
     before, after = backbone.weights, weights_of(result)
     assert all(not np.array_equal(before[name], after[name]) for name in before), "statistics move too"
