@@ -81,8 +81,9 @@ def for_the_eye(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     seen: Counter[str] = Counter()
     chosen = []
     for entry in entries:
-        seen[entry["label"]] += 1
-        if seen[entry["label"]] <= _SHOWN:
+        (label,) = entry["labels"]
+        seen[label] += 1
+        if seen[label] <= _SHOWN:
             chosen.append(entry)
     return chosen
 
@@ -93,7 +94,7 @@ def right_answers(model: Path, photos: Path, entries: list[dict[str, Any]]) -> i
     command = [script("runtime"), "classify", "--model", str(model), "--json", "--top-k", "1", *paths]
     done = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8")
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    truth = {path: entry["label"] for path, entry in zip(paths, entries, strict=True)}
+    truth = {path: entry["labels"][0] for path, entry in zip(paths, entries, strict=True)}
     return sum(answer["predictions"][0]["label"] == truth[answer["source"]] for answer in answers)
 
 

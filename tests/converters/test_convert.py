@@ -175,7 +175,7 @@ def test_a_file_that_loses_too_much_is_refused(converted: Path, monkeypatch: pyt
 
     def let_the_trained_model_be_right(split: Any) -> None:
         for image, answer in zip(split["images"], answers, strict=True):
-            image["class_id"] = answer
+            image["class_ids"] = [answer]
 
     edit_json(converted / TEST_SPLIT_FILE, let_the_trained_model_be_right)
     real, wrong = module.correct_biases, min(range(4), key=answers.count)

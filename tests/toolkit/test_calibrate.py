@@ -5,61 +5,83 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolkit.calibrate import LEAST_IMAGES, calibrate, expected_calibration_error
-from toolkit.head import Floats, Head, Ints, cross_entropy
+from toolkit.calibrate import LEAST_IMAGES, calibrate
+from toolkit.head import Bools, Floats, Head, Layer, cross_entropy
+from toolkit.reliability import reliability
 
 
-def truthful(count: int, seed: int = 0) -> tuple[Head, Floats, Ints]:
+def truthful(count: int, seed: int = 0) -> tuple[Head, Floats, Bools]:
     """A head whose scores are the very probabilities that the classes were drawn with."""
     random = np.random.default_rng(seed)
     features = random.normal(0, 1.5, (count, 4)).astype(np.float32)
-    head = Head(np.eye(4, dtype=np.float32), np.zeros(4, np.float32), 0.1)
+    head = Head((Layer(np.eye(4, dtype=np.float32), np.zeros(4, np.float32)),))
     scores = head.scores(features)
-    return head, features, np.array([random.choice(4, p=row / row.sum()) for row in scores.astype(np.float64)])
+    class_ids = [random.choice(4, p=row / row.sum()) for row in scores.astype(np.float64)]
+    return head, features, np.eye(4, dtype=np.bool_)[class_ids]
 
 
 @pytest.mark.parametrize("factor", [0.3, 1.0, 4.0])
 def test_finds_the_temperature(factor: float) -> None:
-    head, features, class_ids = truthful(4000)
-    scaled, calibration = calibrate(head.scaled(factor), features, class_ids)
+    head, features, truth = truthful(4000)
+    loud = head.scaled(factor)
+    scaled, calibration = calibrate(loud, loud.logits(features), truth)
     assert calibration.temperature == pytest.approx(factor, rel=0.1)
     assert calibration.images == 4000
     assert calibration.after <= 0.02
     assert calibration.after <= calibration.before + 0.01
-    assert scaled.kernel == pytest.approx(head.kernel, abs=0.1)
+    assert scaled.layers[0].kernel == pytest.approx(head.layers[0].kernel, abs=0.1)
+
+
+def test_finds_the_temperature_of_several_labels() -> None:
+    random = np.random.default_rng(3)
+    features = random.normal(0, 2, (3000, 3)).astype(np.float32)
+    head = Head((Layer(np.eye(3, dtype=np.float32), np.zeros(3, np.float32)),), "multi-label")
+    truth = random.random((3000, 3)) < head.scores(features)
+    _, calibration = calibrate(head.scaled(3.0), head.scaled(3.0).logits(features), truth)
+    assert calibration.temperature == pytest.approx(3.0, rel=0.1)
+    assert calibration.after < 0.02 < calibration.before
 
 
 def test_changes_scores_and_no_answer() -> None:
-    head, features, class_ids = truthful(300)
+    head, features, truth = truthful(300)
     loud = head.scaled(5.0)
-    quiet, calibration = calibrate(loud, features, class_ids)
-    assert (quiet.scores(features).argmax(axis=1) == loud.scores(features).argmax(axis=1)).all()
-    assert cross_entropy(quiet.scores(features), class_ids) < cross_entropy(loud.scores(features), class_ids)
+    quiet, calibration = calibrate(loud, loud.logits(features), truth)
+    before, after = loud.scores(features), quiet.scores(features)
+    assert (after.argmax(axis=1) == before.argmax(axis=1)).all()
+    assert cross_entropy(after, truth, "single-label") < cross_entropy(before, truth, "single-label")
     assert calibration.before > calibration.after
     assert "before" in str(calibration)
 
 
+def test_pictures_of_no_class_do_not_count() -> None:
+    head, features, truth = truthful(600)
+    more = np.concatenate([truth, np.zeros((50, 4), np.bool_)])
+    logits = np.concatenate([head.logits(features), np.full((50, 4), 3, np.float32)])
+    assert calibrate(head, logits, more)[1] == calibrate(head, head.logits(features), truth)[1]
+
+
 def test_too_few_pictures_say_too_little() -> None:
-    head, features, class_ids = truthful(LEAST_IMAGES - 1)
-    same, calibration = calibrate(head, features, class_ids)
+    head, features, truth = truthful(LEAST_IMAGES - 1)
+    same, calibration = calibrate(head, head.logits(features), truth)
     assert same is head
     assert (calibration.temperature, calibration.images) == (1.0, 0)
     assert str(LEAST_IMAGES) in str(calibration)
 
 
 def test_no_pictures_at_all() -> None:
-    head, features, class_ids = truthful(1)
-    assert calibrate(head, features[:0], class_ids[:0])[1].images == 0
+    head, features, truth = truthful(1)
+    assert calibrate(head, head.logits(features[:0]), truth[:0])[1].images == 0
 
 
 def test_the_error_by_hand() -> None:
     scores = np.array([[0.9, 0.1], [0.9, 0.1], [0.55, 0.45], [0.4, 0.6]], np.float32)
+    truth = np.eye(2, dtype=np.bool_)[[0, 1, 0, 1]]
     # Two pictures of .9 with one right: |.9 - .5|; one of .55 right: |.55 - 1|; one of .6 right: |.6 - 1|.
     expected = (2 * 0.4 + 0.45 + 0.4) / 4
-    assert expected_calibration_error(scores, np.array([0, 1, 0, 1])) == pytest.approx(expected, abs=1e-6)
+    assert reliability(scores, truth).error == pytest.approx(expected, abs=1e-6)
 
 
 def test_certainty_counts() -> None:
     scores = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
-    assert expected_calibration_error(scores, np.array([0, 1])) == 0.0
-    assert expected_calibration_error(scores, np.array([1, 0])) == 1.0
+    assert reliability(scores, np.eye(2, dtype=np.bool_)).error == 0.0
+    assert reliability(scores, ~np.eye(2, dtype=np.bool_)).error == 1.0

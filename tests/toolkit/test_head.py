@@ -1,4 +1,4 @@
-"""toolkit.head: learns, repeats, and stays within numbers."""
+"""toolkit.head: layers, scores, targets and weights."""
 
 from __future__ import annotations
 
@@ -6,88 +6,60 @@ import numpy as np
 import pytest
 
 from runtime.errors import UsageError
-from toolkit.head import PENALTIES, ClassWeights, Floats, HeadOptions, Ints, balance, cross_entropy, train_head
+from toolkit.head import (
+    Bools,
+    ClassWeights,
+    Head,
+    HeadOptions,
+    Layer,
+    cross_entropy,
+    image_weights,
+    scores_of,
+    soft_targets,
+)
 
 
-def blobs(count: int, classes: int = 3, seed: int = 0) -> tuple[Floats, Ints]:
-    """Features around one centre a class; the centres do not depend on the seed."""
-    centres = np.random.default_rng(99).normal(0, 2, (classes, 16))
-    random = np.random.default_rng(seed)
-    class_ids = random.integers(0, classes, count)
-    return (centres[class_ids] + random.normal(0, 0.5, (count, 16))).astype(np.float32), class_ids
+def one_hot(*class_ids: int, classes: int = 3) -> Bools:
+    return np.eye(classes, dtype=np.bool_)[list(class_ids)]
 
 
-def test_learns_and_generalises() -> None:
-    head = train_head(blobs(200), blobs(60, seed=1), 3)
-    features, class_ids = blobs(300, seed=2)
-    scores = head.scores(features)
-    assert scores.dtype == np.float32
-    assert scores.sum(axis=1) == pytest.approx(np.ones(300), abs=1e-5)
-    assert (scores.argmax(axis=1) == class_ids).mean() > 0.98
-    assert head.penalty in PENALTIES
+def test_layers_by_hand() -> None:
+    first = Layer(np.array([[1, -1], [0, 2]], np.float32), np.array([0, -1], np.float32))
+    last = Layer(np.array([[1], [3]], np.float32), np.array([0.5], np.float32))
+    features = np.array([[2, 1], [-1, 4]], np.float32)
+    # relu(2, -2 + 2 - 1) = (2, 0) -> 2.5; relu(-1, 1 + 8 - 1) = (0, 8) -> 24.5
+    assert Head((first, last)).logits(features).tolist() == [[2.5], [24.5]]
+    assert Head((first, last)).scaled(2).logits(features).tolist() == [[5], [49]]
 
 
-def test_one_seed_one_head() -> None:
-    heads = [train_head(blobs(100), blobs(30, seed=1), 3, HeadOptions(epochs=5, seed=seed)) for seed in (4, 4, 5)]
-    assert heads[0].kernel.tobytes() == heads[1].kernel.tobytes()
-    assert heads[0].bias.tobytes() == heads[1].bias.tobytes()
-    assert heads[0].kernel.tobytes() != heads[2].kernel.tobytes()
+def test_scores() -> None:
+    logits = np.array([[0, 0, np.log(2)], [1000, 0, -1000]], np.float32)
+    np.testing.assert_allclose(scores_of(logits, "single-label"), [[0.25, 0.25, 0.5], [1, 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(scores_of(logits, "multi-label"), [[0.5, 0.5, 2 / 3], [1, 0.5, 0]], atol=1e-6)
 
 
-def test_keeps_the_penalty_with_the_least_validation_loss() -> None:
-    training, validation = blobs(80), blobs(40, seed=1)
-    options = HeadOptions(epochs=10)
-    best = train_head(training, validation, 3, options)
-    losses = {
-        penalty: cross_entropy(
-            train_head(training, validation, 3, HeadOptions(epochs=10, penalties=(penalty,))).scores(validation[0]),
-            validation[1],
-        )
-        for penalty in PENALTIES
-    }
-    assert best.penalty == min(losses, key=lambda penalty: losses[penalty])
-
-
-def test_counts_epochs() -> None:
-    calls: list[None] = []
-    train_head(blobs(20), blobs(9, seed=1), 3, HeadOptions(epochs=4, penalties=(0.1, 0.2)), lambda: calls.append(None))
-    assert len(calls) == 8
-
-
-@pytest.mark.parametrize("scale", [0.0, 1e-6, 1e6])
-def test_features_of_any_size(scale: float) -> None:
-    features, class_ids = blobs(60)
-    data = (features * np.float32(scale), class_ids)
-    head = train_head(data, data, 3)
-    scores = head.scores(data[0])
-    assert np.isfinite(scores).all()
-    if scale:
-        assert (scores.argmax(axis=1) == class_ids).mean() > 0.95
-
-
-def test_one_picture_a_class() -> None:
-    features = np.eye(2, dtype=np.float32)
-    data = (features, np.array([0, 1]))
-    assert train_head(data, data, 2).scores(features).argmax(axis=1).tolist() == [0, 1]
+def test_cross_entropy_by_hand() -> None:
+    scores = np.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]], np.float32)
+    expected = -(np.log(0.5) + np.log(0.1)) / 2
+    assert cross_entropy(scores, one_hot(0, 2), "single-label") == pytest.approx(expected)
+    weighted = cross_entropy(scores, one_hot(0, 2), "single-label", np.array([1, 0], np.float32))
+    assert weighted == pytest.approx(-np.log(0.5))
+    several = np.array([[1, 1, 0]], np.bool_)
+    expected = -(np.log(0.5) + np.log(0.25) + np.log(0.75))
+    assert cross_entropy(scores[:1], several, "multi-label") == pytest.approx(expected)
 
 
 def test_no_pictures_no_scores() -> None:
-    head = train_head(blobs(30), blobs(30), 3, HeadOptions(epochs=1))
+    head = Head((Layer(np.zeros((16, 3), np.float32), np.zeros(3, np.float32)),))
     assert head.scores(np.zeros((0, 16), np.float32)).shape == (0, 3)
 
 
-def test_rare_classes_count_as_much_as_common_ones() -> None:
-    common, rare = blobs(400, 2), blobs(400, 2, seed=1)
-    features = np.concatenate([common[0][common[1] == 0], rare[0][rare[1] == 1][:8]])
-    features += np.random.default_rng(3).normal(0, 4, features.shape).astype(np.float32)
-    class_ids = np.array([0] * (len(features) - 8) + [1] * 8)
-    recall = {}
-    for choice in ("auto", "none"):
-        options = HeadOptions(class_weights=choice, penalties=(0.3,))  # type: ignore[arg-type]
-        head = train_head((features, class_ids), (features, class_ids), 2, options)
-        test = rare[0] + np.random.default_rng(4).normal(0, 4, rare[0].shape).astype(np.float32)
-        recall[choice] = (head.scores(test).argmax(axis=1)[rare[1] == 1] == 1).mean()
-    assert recall["auto"] > recall["none"] + 0.1
+def test_targets() -> None:
+    truth = np.array([[1, 0, 0, 0], [0, 0, 0, 0]], np.bool_)
+    assert soft_targets(truth, "single-label").tolist() == [[1, 0, 0, 0], [0.25] * 4]
+    np.testing.assert_allclose(soft_targets(truth, "single-label", 0.2), [[0.85, 0.05, 0.05, 0.05], [0.25] * 4])
+    assert soft_targets(truth, "multi-label").tolist() == truth.tolist()
+    np.testing.assert_allclose(soft_targets(truth, "multi-label", 0.2), [[0.9, 0.1, 0.1, 0.1], [0.1] * 4], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -101,21 +73,27 @@ def test_rare_classes_count_as_much_as_common_ones() -> None:
 )
 def test_weights_of_classes(counts: tuple[int, ...], choice: ClassWeights, expected: tuple[float, ...]) -> None:
     class_ids = np.repeat(np.arange(len(counts)), counts)
-    weights = balance(class_ids, len(counts), choice)
-    assert weights.tolist() == pytest.approx(expected)
-    assert weights[class_ids].mean() == pytest.approx(1.0)
+    weights = image_weights(one_hot(*class_ids, classes=len(counts)), "single-label", choice)
+    assert [float(weights[class_ids == c][0]) for c in range(len(counts))] == pytest.approx(expected)
+    assert weights.mean() == pytest.approx(1.0)
 
 
-def test_label_smoothing_makes_scores_humble() -> None:
-    features, class_ids = blobs(300)
-    highest = {}
-    for smoothing in (0.0, 0.2):
-        options = HeadOptions(label_smoothing=smoothing, penalties=(0.003,))
-        highest[smoothing] = train_head((features, class_ids), (features, class_ids), 3, options).scores(features).max()
-    assert highest[0.0] > 0.98
-    assert highest[0.2] < 0.95
+def test_an_image_of_a_rare_label_counts_more() -> None:
+    truth = np.array([[1, 0]] * 8 + [[1, 1]] * 2, np.bool_)
+    weights = image_weights(truth, "multi-label", "auto")
+    assert weights[-1] > 2 * weights[0]
+    assert weights.mean() == pytest.approx(1.0)
 
 
-def test_label_smoothing_out_of_range() -> None:
-    with pytest.raises(UsageError, match="label-smoothing must be 0 or more and less than 1, not 1"):
-        HeadOptions(label_smoothing=1)
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"label_smoothing": 1}, "--label-smoothing must be 0 or more and less than 1, not 1"),
+        ({"label_smoothing": -0.1}, "--label-smoothing must be"),
+        ({"hidden": -1}, "--hidden must be 0"),
+        ({"hidden": 10**6}, "--hidden must be 0"),
+    ],
+)
+def test_out_of_range(values: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        HeadOptions(**values)  # type: ignore[arg-type]

@@ -20,10 +20,12 @@ from toolkit.backbones.registry import load_backbone
 from toolkit.dataset import index_folder
 from toolkit.evaluation import Evaluation, truth_matrix
 from toolkit.features import extract_features
-from toolkit.head import train_head
+from toolkit.head import HeadOptions
+from toolkit.head_fit import HeadData, fit_one
 from toolkit.heat_maps import HeatMapper, draw_heat_maps, heat_examples, overlay
 from toolkit.model_tail import DenseLayer, find_tail
 from toolkit.prepare import preprocessing_of
+from toolkit.records import targets_of
 
 CIRCLE, SQUARE = 0, 1
 
@@ -44,9 +46,9 @@ def kit(request: pytest.FixtureRequest, shapes: Path, cache_dir: Path) -> Kit:
     index = index_folder(shapes)
     table = extract_features(backbone, preprocessing, index.images, cache_dir)
     features = np.stack([table.vectors[image.digest] for image in index.images])
-    data = features, np.array([image.class_id for image in index.images], np.int64)
-    head = train_head(data, data, len(index.labels))
-    return Kit(backbone.tflite(cache_dir), DenseLayer(head.kernel, head.bias), preprocessing, index.labels)
+    data = HeadData(features, targets_of(index.images, len(index.labels)))
+    (layer,) = fit_one(data, "single-label", 0.1, HeadOptions()).layers
+    return Kit(backbone.tflite(cache_dir), DenseLayer(layer.kernel, layer.bias), preprocessing, index.labels)
 
 
 def drawn(number: int) -> tuple[Image.Image, int, tuple[int, int, int, int]]:

@@ -72,7 +72,7 @@ def test_stored_scores_are_the_keras_models(trained: Trained) -> None:
     for entry, digest in zip(split["images"], pictures.digests, strict=True):
         path = trained.pictures / entry["path"]
         assert hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"] == digest
-        assert path.parent.name == entry["label"] == bundle.spec.labels[entry["class_id"]]
+        assert [path.parent.name] == entry["labels"] == [bundle.spec.labels[i] for i in entry["class_ids"]]
 
 
 def test_the_same_again_touches_nothing(trained: Trained, tmp_path: Path) -> None:
