@@ -98,10 +98,10 @@ class TrainOptions:
     command: str = ""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"--seed must be 0 or more and less than 2**32, not {self.seed}")
         if self.calibration_images < 1:
             raise UsageError(f"the number of calibration images must be 1 or more, not {self.calibration_images}")
-        if not 0 <= self.seed < 2**32:
-            raise UsageError(f"the seed must be 0 or more and less than 2**32, not {self.seed}")
         if self.input_size is not None and not LEAST_INPUT <= self.input_size <= MOST_INPUT:
             raise UsageError(f"--input-size must be {LEAST_INPUT} to {MOST_INPUT} pixels, not {self.input_size}")
         if self.views is not None and not 0 <= self.views <= _MAX_VIEWS:

@@ -45,18 +45,18 @@ class StepReports:
 
     def step(self, step: Step, training: HeadData, validation: HeadData) -> None:
         """Report where that is due, and store a graph where that is."""
-        last = self.head.steps or 0
-        if is_due(step.number, self.reports.interval or max(1, last // _QUIET_REPORTS), last):
+        number, last = step.number - 1, (self.head.steps or 1) - 1  # retrain.py counts from 0
+        if is_due(number, self.reports.interval or max(1, last // _QUIET_REPORTS), last):
             size = self.head.batch_size or RETRAIN_BATCH
-            seed = self.seed + step.number
+            seed = self.seed + number
             drawn = validation.where(random_batch(len(validation), self.reports.validation_batch, seed))
             train = _figures(step.head, training.where(random_batch(len(training), size, seed)))
             validated = _figures(step.head, drawn)
-            self.progress(step.number, *train, validated[0], len(drawn), validated[1])
-        if self.outputs.store_intermediate(step.number):
+            self.progress(number, *train, validated[0], len(drawn), validated[1])
+        if self.outputs.store_intermediate(number):
             from toolkit.bundle_files import grafted_model
 
-            write_intermediate_graph(self.outputs, step.number, grafted_model(self.backbone, step.head))
+            write_intermediate_graph(self.outputs, number, grafted_model(self.backbone, step.head))
 
     def charts(self) -> tuple[Chart, ...]:
         """The curves so far."""

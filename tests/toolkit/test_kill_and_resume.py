@@ -42,12 +42,13 @@ def start(pictures: Path, folder: Path) -> subprocess.Popen[str]:
 
 
 def rows(folder: Path) -> int:
+    """Feature vectors in the cache; the pictures' signatures, which lie there too, are 17 numbers."""
     path = folder / "cache" / "features.sqlite"
     if not path.exists():
         return 0
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         try:
-            return int(database.execute("SELECT count(*) FROM features").fetchone()[0])
+            return int(database.execute("SELECT count(*) FROM features WHERE length(vector) > 68").fetchone()[0])
         except sqlite3.OperationalError:  # not there yet
             return 0
 

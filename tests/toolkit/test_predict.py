@@ -212,7 +212,7 @@ def test_what_holds(task: Any, least: tuple[float, ...], labels: list[str], text
 def test_thresholds_come_from_the_spec(trained: Trained) -> None:
     spec = ModelBundle.load(trained.result.folder).spec
     first, *rest = spec.labels
-    assert least_scores(replace(spec, thresholds={first: 0.4})) == (0.4, *(0.0 for _ in rest))
+    assert least_scores(replace(spec, thresholds={first: 0.4}, unknown_below=0.1)) == (0.4, *(0.1 for _ in rest))
 
 
 def test_one_score_between_two_classes(colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

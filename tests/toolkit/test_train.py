@@ -47,7 +47,7 @@ def test_the_bundle(trained: Trained) -> None:
     folder = trained.result.folder
     assert {path.name for path in folder.iterdir()} == {
         *("model.keras", "spec.json", "labels.txt", "calibration.npz", "test_images.npz", "test_split.json"),
-        "metrics.json",
+        *("metrics.json", "report.html"),
     }
     bundle = ModelBundle.load(folder)
     assert bundle.spec == trained.result.spec
@@ -55,7 +55,8 @@ def test_the_bundle(trained: Trained) -> None:
     assert tuple(bundle.spec.labels) == ("circle", "plus", "square", "triangle")
     assert (folder / "labels.txt").read_text().split() == list(bundle.spec.labels)
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["images_per_class"] == dict.fromkeys(bundle.spec.labels, 40)
+    per_class = metrics["pictures"]["per_class"]
+    assert {label: sum(shares.values()) for label, shares in per_class.items()} == dict.fromkeys(bundle.spec.labels, 40)
     assert metrics["accuracy"]["test"] == trained.result.accuracy["test"].to_json()
     classes = len(bundle.calibration_images())
     assert classes == trained.result.accuracy["training"].images

@@ -39,7 +39,8 @@ def test_the_report(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixt
         assert "(N=" in line
         assert "95 % interval" in line
     assert lines[3] == f"model written to {tmp_path / 'my model'}"
-    assert lines[4] == f"next: toolkit convert '{tmp_path / 'my model'}' --quantize"
+    assert lines[4] == f"report: {tmp_path / 'my model' / 'report.html'}"
+    assert lines[5] == f"next: toolkit convert '{tmp_path / 'my model'}' --quantize"
     assert "160 of 160 features from the cache" in captured.err
     assert toolkit("train", root, "--output-dir", tmp_path / "my model", "--cache-dir", cache) == 0
     assert "holds this very model already; left as it is" in capsys.readouterr().out
@@ -77,7 +78,7 @@ def test_progress_does_not_flood_a_log(tmp_path: Path, cache_dir: Path, capsys: 
         (["{nowhere}"], "no such folder: "),
         (["{file}"], "is a file; train on a folder"),
         (["{photos}", "--architecture", "nonsense"], "unknown architecture 'nonsense'"),
-        (["{photos}", "--seed", "-1"], "the seed must be 0 or more"),
+        (["{photos}", "--seed", "-1"], "--seed must be 0 or more"),
         (["{photos}", "--seed", "x"], "argument --seed: invalid int value"),
         (["{photos}", "--model-dir", "{nowhere}"], "no such folder"),
         (
