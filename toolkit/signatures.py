@@ -59,9 +59,9 @@ class Signature:
         Mirroring changes the sign of every odd horizontal frequency. Measured on 800 photographs, the bits of the
         mirrored picture differ from these by 6 in the median and by 30 at most.
         """
-        bits = self.bits.reshape(SIDE, SIDE).copy()
-        bits[:, 1::2] ^= True
-        return bits.reshape(BITS)
+        odd = np.arange(BITS) % 2 == 1
+        bits: NDArray[np.bool_] = self.bits ^ odd
+        return bits
 
 
 def perceptual_hash(image: Image) -> NDArray[np.bool_]:
