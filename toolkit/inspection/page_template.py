@@ -40,6 +40,7 @@ figcaption { font-size: .85rem; }
 @media (max-width: 40rem) {
   th, td { padding: .3rem .25rem; font-size: .85rem; }
   td.size { white-space: normal; }
+  .share { display: none; }
   th:first-child, td:first-child { min-width: 5rem; }
 }
 ul.files { padding-left: 1.2rem; }
@@ -52,11 +53,11 @@ ul.files li { margin-bottom: .2rem; }
   {{ "class" if classes | length == 1 else "classes" }}; {{ formats or "no pictures" }}.</p>
 
 <div class="wide"><table>
-<tr><th>class</th><th>pictures</th><th>share</th><th>smallest</th><th>median</th><th>largest</th></tr>
+<tr><th>class</th><th>pictures</th><th class="share">share</th><th>smallest</th><th>median</th><th>largest</th></tr>
 {% for row in classes + [total] %}
 <tr{% if loop.last %} class="all"{% endif %}><td>{{ row.label }}
   {%- if not loop.last %}<span class="bar" style="width: {{ row.bar }}%"></span>{% endif %}</td>
-  <td>{{ "{:,}".format(row.pictures) }}</td><td>{{ row.share }}</td>
+  <td>{{ "{:,}".format(row.pictures) }}</td><td class="share">{{ row.share }}</td>
   {% for size in row.sizes %}<td class="size">{{ size }}</td>{% endfor %}</tr>
 {% endfor %}
 </table></div>
