@@ -118,7 +118,7 @@ def _check_all(paths: list[Path], look: Look | None) -> Iterator[str | ImageErro
             for future in futures:
                 yield future.result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C need not wait for the rest
+            pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the few that are being read, not for the rest
 
 
 def _check(path: Path, look: Look | None) -> str | ImageError:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 # Rows and columns of the hash. 8, the usual size, does not tell pictures apart: among 800 flower photographs pairs
-# of different flowers come as close as 12 of 64 bits, and a copy cropped by 2.5 % differs by up to 14. With 16 the
-# closest different pair differs by 84 of 256 bits, a copy by 30 at most (see near_duplicates.MAX_DISTANCE).
+# of different flowers come as close as 12 of 64 bits, drawn shapes as 2, while a brightened copy differs by 10. With
+# 16 the closest different flowers differ by 84 of 256 bits, a copy by some 30 (see near_duplicates.MAX_DISTANCE).
 SIDE = 16
 #: Length of a signature.
 BITS = SIDE * SIDE
@@ -59,10 +59,16 @@ class Signature:
         Mirroring changes the sign of every odd horizontal frequency. Measured on 800 photographs, the bits of the
         mirrored picture differ from these by 6 in the median and by 30 at most.
         """
+<<<<<<< HEAD
         bits = self.bits.reshape(SIDE, SIDE).copy()
         bits[:, 1::2] ^= True
         mirrored: NDArray[np.bool_] = bits.reshape(BITS)
         return mirrored
+=======
+        odd = np.arange(BITS) % 2 == 1
+        bits: NDArray[np.bool_] = self.bits ^ odd
+        return bits
+>>>>>>> inspect
 
 
 def perceptual_hash(image: Image) -> NDArray[np.bool_]:

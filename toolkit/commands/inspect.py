@@ -16,20 +16,21 @@ Look at a folder that has one folder of pictures for each class, as `toolkit tra
 and what may be wrong with it. Nothing in it is changed.
 
 The table has the number of pictures of each class, their share, and the sizes of the smallest, the median and the
-largest. Below it stands what was found, what matters most first:
+largest. Below it stands what was found, what matters most first.
 
-  unreadable files             damaged, cut short, or no pictures at all
-  the same file twice          in one class, or in two: then one label is wrong
-  near duplicates              one picture saved anew: recompressed, resized, brightened, mirrored
-  few pictures, imbalance      classes that are too small, or much smaller than others
-  blank, very small, odd       nearly one colour; a side under 64 pixels; longer than 4 times its width
-  wrong endings, unusual       a PNG file named .jpg; CMYK, 16 bits, animations
-  not used                     what training does not look at, and why
+  unreadable files         damaged, cut short, or no pictures at all
+  the same file twice      in one class, or in two: then one label is wrong
+  near duplicates          saved anew: recompressed, resized, mirrored ...
+  few, imbalance           classes too small, or much smaller than others
+  blank, very small        nearly one colour; a side under 64 pixels
+  odd shape                more than 4 times as long as wide
+  wrong ending, unusual    a PNG file named .jpg; CMYK, 16 bits, animations
+  not used                 what training does not look at, and why
 """
 _EPILOG = """\
 examples:
   toolkit inspect photos/
-  toolkit inspect photos/ --html photos.html      a page that shows the pictures in question
+  toolkit inspect photos/ --html photos.html    a page with the pictures
   toolkit inspect photos/ --json | jq '.findings.unreadable.items[].paths[]'
 
 Near duplicates have perceptual hashes (DCT, 256 bits) that differ in 30 bits or fewer; a picture and its crop by

@@ -75,7 +75,12 @@ _FAULTS: tuple[tuple[str, str, str, bool], ...] = (
         True,
     ),
     ("class_sizes", "class with few pictures", "add pictures, or move the folder away", False),
-    ("imbalance", "imbalance", "training lets every class count the same (--class-weights auto)", False),
+    (
+        "imbalance",
+        "classes of very different size",
+        "training lets every class count the same (--class-weights auto)",
+        False,
+    ),
     ("copies", "same file again in its class", "training uses one of the copies", False),
     (
         "near_duplicates",
@@ -85,29 +90,29 @@ _FAULTS: tuple[tuple[str, str, str, bool], ...] = (
     ),
     (
         "blank",
-        "blank: nearly one colour",
+        "blank, nearly one colour",
         f"nothing to learn from: delete them, or move them to a folder {BACKGROUND}",
         True,
     ),
     (
         "small",
-        f"very small: a side under {SMALL_SIDE} pixels",
+        f"very small, a side under {SMALL_SIDE} pixels",
         "enlarged for training, with little to see: icons, thumbnails, placeholders of a web site",
         True,
     ),
     (
         "odd_shape",
-        f"odd shape: more than {ODD_RATIO:g} times as long as wide",
+        f"odd shape, more than {ODD_RATIO:g} times as long as wide",
         "squeezed or cropped to a square for training: cut out what matters",
         True,
     ),
     (
         "wrong_ending",
-        "name says another format than content",
+        "ending of another format than the content",
         "the toolkit reads them all the same, other programs may not: rename them",
         False,
     ),
-    ("unusual", "unusual encoding", "used as said below", False),
+    ("unusual", "unusual encoding", "training uses them as said with each", False),
     ("unused", "not used", "training does not look at them: move or rename what should count", False),
 )
 

@@ -80,18 +80,25 @@ def _finding(finding: Finding, inspection: Inspection, thumbnails: dict[Path, st
         "meaning": finding.meaning,
         "count": f"{len(finding.items):,}",
         "pictures": finding.pictures,
-        "single": all(len(item.paths) == 1 for item in shown_items),
-        "items": [_item(finding, item, inspection, thumbnails) for item in shown_items],
+        "single": all(len(_pictures_of(finding, item)) == 1 for item in shown_items),
+        "cases": [_case(finding, item, inspection, thumbnails) for item in shown_items],
         "left_out": len(finding.items) - len(shown_items),
     }
 
 
-def _item(finding: Finding, item: Item, inspection: Inspection, thumbnails: dict[Path, str]) -> dict[str, Any]:
+def _case(finding: Finding, item: Item, inspection: Inspection, thumbnails: dict[Path, str]) -> dict[str, Any]:
     named = item.paths[:_PICTURES]
+    groups = [named] if named and finding.kind.startswith("copies") else [(path,) for path in named]
     return {
         "detail": shown(item.detail),
         "more": len(item.paths) - len(named),
-        "shots": [{"name": shown(inspection.relative(path)), "image": thumbnails.get(path, "")} for path in named],
+        "shots": [
+            {
+                "names": [shown(inspection.relative(path)) for path in paths],
+                "image": thumbnails.get(paths[0], ""),
+            }
+            for paths in groups
+        ],
     }
 
 

@@ -28,7 +28,8 @@ ul.facts a { color: inherit; }
 .case { border: 1px solid var(--line); border-radius: .4rem; padding: .6rem; margin: 0 0 .6rem; }
 .shots { display: flex; flex-wrap: wrap; gap: .6rem; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr)); gap: .6rem; }
-.grid .case { margin: 0; }
+.pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(30rem, 100%), 1fr)); gap: .6rem; }
+.grid .case, .pairs .case { margin: 0; }
 figure { margin: 0; flex: 1 1 9rem; max-width: 15rem; }
 .shot { height: 11rem; display: flex; align-items: center; justify-content: center; background: var(--soft);
   border: 1px solid var(--line); border-radius: .3rem; }
@@ -36,6 +37,12 @@ figure { margin: 0; flex: 1 1 9rem; max-width: 15rem; }
 figcaption { font-size: .85rem; }
 .detail { color: var(--warn); font-size: .9rem; margin: .3rem 0 0; }
 @media (prefers-color-scheme: dark) { :root { --warn: #f0955f; } }
+@media (max-width: 40rem) {
+  th, td { padding: .3rem .25rem; font-size: .85rem; }
+  td.size { white-space: normal; }
+  .share { display: none; }
+  th:first-child, td:first-child { min-width: 5rem; }
+}
 ul.files { padding-left: 1.2rem; }
 ul.files li { margin-bottom: .2rem; }
 </style>
@@ -46,12 +53,12 @@ ul.files li { margin-bottom: .2rem; }
   {{ "class" if classes | length == 1 else "classes" }}; {{ formats or "no pictures" }}.</p>
 
 <div class="wide"><table>
-<tr><th>class</th><th>pictures</th><th>share</th><th>smallest</th><th>median</th><th>largest</th></tr>
+<tr><th>class</th><th>pictures</th><th class="share">share</th><th>smallest</th><th>median</th><th>largest</th></tr>
 {% for row in classes + [total] %}
 <tr{% if loop.last %} class="all"{% endif %}><td>{{ row.label }}
   {%- if not loop.last %}<span class="bar" style="width: {{ row.bar }}%"></span>{% endif %}</td>
-  <td>{{ "{:,}".format(row.pictures) }}</td><td>{{ row.share }}</td>
-  {% for size in row.sizes %}<td>{{ size }}</td>{% endfor %}</tr>
+  <td>{{ "{:,}".format(row.pictures) }}</td><td class="share">{{ row.share }}</td>
+  {% for size in row.sizes %}<td class="size">{{ size }}</td>{% endfor %}</tr>
 {% endfor %}
 </table></div>
 
@@ -66,12 +73,12 @@ ul.files li { margin-bottom: .2rem; }
 <h2>{{ finding.count }} × {{ finding.title }}</h2>
 <p>{{ finding.meaning[0] | upper }}{{ finding.meaning[1:] }}.</p>
 {% if finding.pictures %}
-<div{% if finding.single %} class="grid"{% endif %}>
-{% for item in finding.items %}
+<div class="{{ "grid" if finding.single else "pairs" }}">
+{% for item in finding.cases %}
 <div class="case"><div class="shots">
 {% for shot in item.shots %}
 <figure>{% if shot.image %}<div class="shot"><img src="data:image/jpeg;base64,{{ shot.image }}" alt=""></div>
-{% endif %}<figcaption>{{ shot.name }}</figcaption></figure>
+{% endif %}<figcaption>{% for name in shot.names %}<div>{{ name }}</div>{% endfor %}</figcaption></figure>
 {% endfor %}
 </div>
 {% if item.detail or item.more %}<p class="detail">{{ item.detail }}
@@ -81,8 +88,9 @@ ul.files li { margin-bottom: .2rem; }
 </div>
 {% else %}
 <ul class="files">
-{% for item in finding.items %}<li>{% for shot in item.shots %}{{ shot.name }}{% if not loop.last %}, {% endif %}
-{%- endfor %}{% if item.shots and item.detail %}: {% endif %}{{ item.detail }}</li>
+{% for item in finding.cases %}
+<li>{% for shot in item.shots %}{{ shot.names | join(", ") }}{% endfor %}
+{% if item.shots and item.detail %}: {% endif %}{{ item.detail }}</li>
 {% endfor %}
 </ul>
 {% endif %}

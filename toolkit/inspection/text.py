@@ -43,11 +43,11 @@ def _cut(text: str) -> str:
 
 
 def _finding(finding: Finding, inspection: Inspection) -> list[str]:
-    lines = _wrap([f"{len(finding.items):,} x {finding.title}:", *finding.meaning.split()], "", " ")
+    lines = [f"{len(finding.items):,} x {finding.title}", *_wrap(["->", *finding.meaning.split()], "  ")]
     for item in finding.items[:_CASES]:
-        lines += _wrap(_pieces(item, inspection), "  ", " ")
+        lines += _wrap(_pieces(item, inspection), "    ")
     more = len(finding.items) - _CASES
-    return [*lines, f"  ... and {more:,} more (--html or --json list all)"] if more > 0 else lines
+    return [*lines, f"    ... and {more:,} more; --json lists all, --html shows them"] if more > 0 else lines
 
 
 def _pieces(item: Item, inspection: Inspection) -> list[str]:
@@ -57,11 +57,11 @@ def _pieces(item: Item, inspection: Inspection) -> list[str]:
     return pieces + [shown(word) for word in item.detail.split(" ") if word]
 
 
-def _wrap(pieces: list[str], indent: str, space: str) -> list[str]:
+def _wrap(pieces: list[str], indent: str) -> list[str]:
     lines = [indent + pieces[0]]
     for piece in pieces[1:]:
-        if text_width(lines[-1] + space + piece) <= _WIDTH:
-            lines[-1] += space + piece
+        if text_width(f"{lines[-1]} {piece}") <= _WIDTH:
+            lines[-1] += f" {piece}"
         else:
-            lines.append(f"{indent}    {piece}")
+            lines.append(f"{indent}   {piece}")
     return lines
