@@ -19,6 +19,7 @@ from toolkit.options import TrainOptions
 from toolkit.prepare import Notify, Prepared
 from toolkit.progress import Progress, progress_bar
 from toolkit.records import ImageRecord, targets_of
+from toolkit.refit import best_head
 from toolkit.report.content import Chart, Series
 from toolkit.retrain_reports import StepReports
 from toolkit.split import Share
@@ -71,9 +72,10 @@ def fit(prepared: Prepared, options: TrainOptions, reports: StepReports, notify:
     result = _tune(prepared, trained.head, options, notify)
     table = _features(prepared, result.backbone, notify)
     tuned = replace(prepared, backbone=result.backbone, table=table)
-    head = _head(result.head, options, trained.head.penalty)
-    charts = (*reports.charts(), *_epoch_charts(result.curves))
     rows = {share: tuned.data(share) for share in SHARES}
+    tuned_head = _head(result.head, options, trained.head.penalty)
+    head = best_head(tuned_head, rows["training"], rows["validation"], prepared.index.task, options.head, notify)
+    charts = (*reports.charts(), *_epoch_charts(result.curves))
     return Fitted(result.backbone, head, None, rows, charts, result.checkpoints)
 
 
