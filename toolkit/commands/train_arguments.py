@@ -134,7 +134,8 @@ def _add_tuning(group: argparse._ArgumentGroup) -> None:
         "--unfreeze",
         metavar="all|N|BLOCK",
         default="auto",
-        help="what is trained of the network: all of it, its last N blocks, or from a block up (default: all but the lowest)",
+        help="what is trained of the network: all of it, its last N blocks, or from a block up (default: all but the "
+        "lowest blocks)",
     )
     group.add_argument("--epochs", metavar="N", type=int, help="passes over the pictures (default: 10; scratch 100)")
     group.add_argument(
