@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,10 @@ from converters.bundle import prepare_output_folder
 from runtime.errors import DataError, MissingPackageError
 from runtime.file_kind import shown
 from runtime.spec import Preprocessing
-from toolkit.backbones.catalog import Architecture, find_architecture
+from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE, Architecture, find_architecture
 from toolkit.backbones.registry import Backbone, load_backbone
 from toolkit.dataset import check_counts, check_folder, index_folder
+from toolkit.earlier import Earlier, Rehearsal
 from toolkit.features import CachedViews, FeatureTable, extract_features
 from toolkit.folders import default_cache_dir
 from toolkit.grouping import group_images
@@ -41,6 +42,8 @@ class Prepared:
         split: share -> positions in the index.
         table: features of the pictures by that backbone, and of the training pictures' views.
         cache_dir: of the toolkit.
+        earlier: the model that the training goes on from; None begins anew.
+        rehearsal: pictures of the index that are there as features only.
     """
 
     index: DatasetIndex
@@ -49,6 +52,8 @@ class Prepared:
     split: dict[Share, list[int]]
     table: FeatureTable
     cache_dir: Path
+    earlier: Earlier | None = None
+    rehearsal: Rehearsal = field(default_factory=Rehearsal)
 
     def images(self, share: Share) -> list[ImageRecord]:
         """The pictures of a share, in the order of the index."""
@@ -67,6 +72,11 @@ class Prepared:
         counts = [len(vectors) for vectors in more]
         return HeadData(np.concatenate([features, *more]), np.concatenate([truth, np.repeat(truth[rows], counts, 0)]))
 
+    def drawable(self, positions: Sequence[int]) -> list[int]:
+        """Those of the positions in the index whose picture can be had, resized at least."""
+        kept = self.rehearsal.pictures
+        return [p for p in positions if kept.get(self.index.images[p].digest, True) is not None]
+
     @property
     def width(self) -> int:
         """Features of a picture."""
@@ -77,21 +87,58 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
     """Check everything that can be checked, read the pictures, compute their features.
 
     Args:
-        image_dir: a folder per class, or one with ``labels.csv``.
+        image_dir: a folder per class, or one with ``labels.csv``; with ``options.earlier`` one class is enough.
         options: of the training.
         notify: is told in one line what happens.
 
     Raises:
         EdgeExportError: any of its kinds; nothing is lost, and features computed so far stay in the cache.
     """
-    architecture = find_architecture(options.architecture)
     require_packages()
-    preprocessing = preprocessing_of(architecture)
+    earlier = Earlier.open(options)
+    least = 2 if earlier is None else 1
     cache_dir = options.cache_dir or default_cache_dir()
     shares = options.split.shares()
-    check_folder(image_dir, options.task)  # no folder, no classes: told before anything is touched or fetched
+    check_folder(image_dir, options.task, least)  # no folder, no classes: told before anything is touched or fetched
     prepare_output_folder(options.output_dir)
     options.outputs.check(options.output_dir)
+    backbone, preprocessing = _network(options, earlier, cache_dir)
+    notify(f"{backbone.architecture.name}, weights {backbone.origin}")
+    index = index_folder(image_dir, options.task, least)
+    background = f" and {index.negatives} of no class" if index.negatives else ""
+    notify(
+        f"{len(index.images) - index.negatives} pictures in {len(index.labels)} classes{background}, "
+        f"{len(index.skipped)} files skipped"
+    )
+    rehearsal = Rehearsal()
+    if earlier is not None:
+        index = earlier.relabelled(index)
+        rehearsal = earlier.rehearsal(index, options.mode)
+        _tell_rehearsal(earlier, rehearsal, notify)
+    _require_counts(rehearsal.join(index), shares, notify)
+    if options.near_duplicates:
+        index = group_images(index, cache_dir, notify)
+    views = CachedViews(options.drawn, options.view_count, options.seed) if options.view_count else None
+    whole = rehearsal.join(index)
+    fixed = rehearsal.fixed(whole)
+    training = split_images(whole.images, options.split, fixed)["training"]
+    viewed = {whole.images[position].digest for position in training}
+    table = extract_features(backbone, preprocessing, index.images, cache_dir, views, viewed)
+    if table.failures:
+        whole = whole.without(table.failures)
+        notify(f"damaged, found while decoding and skipped: {len(table.failures)}")
+        _require_counts(whole, shares, notify)
+    notify(f"{table.from_cache} of {len(table.vectors)} features from the cache, {_speed(table)}")
+    split = split_images(whole.images, options.split, fixed)
+    _require_shares(whole, split, shares)
+    return Prepared(whole, backbone, preprocessing, split, rehearsal.add_to(table), cache_dir, earlier, rehearsal)
+
+
+def _network(options: TrainOptions, earlier: Earlier | None, cache_dir: Path) -> tuple[Backbone, Preprocessing]:
+    """The backbone with its initial weights, and how pictures become its input."""
+    if earlier is not None:
+        return earlier.backbone(options.model_dir, cache_dir), earlier.bundle.spec.preprocessing
+    architecture = find_architecture(options.architecture or DEFAULT_ARCHITECTURE)
     backbone = load_backbone(
         architecture,
         weights="none" if options.mode == "scratch" else options.weights,
@@ -99,28 +146,17 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
         cache_dir=cache_dir,
         seed=options.seed,
     )
-    notify(f"{architecture.name}, weights {backbone.origin}")
-    index = index_folder(image_dir, options.task)
-    background = f" and {index.negatives} of no class" if index.negatives else ""
-    notify(
-        f"{len(index.images) - index.negatives} pictures in {len(index.labels)} classes{background}, "
-        f"{len(index.skipped)} files skipped"
-    )
-    _require_counts(index, shares, notify)
-    if options.near_duplicates:
-        index = group_images(index, cache_dir, notify)
-    views = CachedViews(options.drawn, options.view_count, options.seed) if options.view_count else None
-    training = split_images(index.images, options.split)["training"]
-    viewed = {index.images[position].digest for position in training}
-    table = extract_features(backbone, preprocessing, index.images, cache_dir, views, viewed)
-    if table.failures:
-        index = index.without(table.failures)
-        notify(f"damaged, found while decoding and skipped: {len(table.failures)}")
-        _require_counts(index, shares, notify)
-    notify(f"{table.from_cache} of {len(index.images)} features from the cache, {_speed(table)}")
-    split = split_images(index.images, options.split)
-    _require_shares(index, split, shares)
-    return Prepared(index, backbone, preprocessing, split, table, cache_dir)
+    return backbone, preprocessing_of(architecture)
+
+
+def _tell_rehearsal(earlier: Earlier, rehearsal: Rehearsal, notify: Notify) -> None:
+    labels = earlier.bundle.spec.labels
+    said = f"from {shown(earlier.bundle.folder)}, {len(labels)} classes"
+    if rehearsal.images:
+        said += f"; {len(rehearsal.images)} pictures that are not here are learned again from their stored features"
+    if rehearsal.left_out:
+        said += f"; {rehearsal.left_out} pictures that are not here are left out: the network needs pictures"
+    notify(said)
 
 
 def _require_counts(index: DatasetIndex, shares: Sequence[Share], notify: Notify) -> None:
