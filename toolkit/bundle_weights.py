@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from converters.bundle import METRICS_FILE, MODEL_FILE, ModelBundle
 from runtime.errors import ModelError
 from runtime.file_kind import shown
+from runtime.quiet import quiet_stderr
 from toolkit.backbones.catalog import Architecture
 from toolkit.backbones.keras_body import WEIGHTS_FILE
 from toolkit.backbones.layers import is_layered, layers_of
@@ -158,13 +159,14 @@ def _tuned(bundle: ModelBundle, architecture: Architecture) -> Backbone:
         body = keras.Model(model.inputs, first.input)
     except Exception as error:  # whatever Keras raises of a model that is built in another way
         raise ModelError(f"{shown(bundle.folder / MODEL_FILE)} is not a model of toolkit train: {error}") from error
-    weights = {name: np.asarray(variable, np.float32) for name, variable in variables_of(body).items()}
+    with quiet_stderr():  # the first values that TensorFlow hands over make it greet
+        weights = {name: np.asarray(variable, np.float32) for name, variable in variables_of(body).items()}
     return KerasBackbone(architecture, "", "", None, 0).with_weights(weights, _origin(bundle))
 
 
 def _origin(bundle: ModelBundle) -> str:
     """Where the weights came from when the bundle was written, for people."""
     try:
-        return str(json.loads((bundle.folder / METRICS_FILE).read_bytes())["facts"]["weights"])
+        return shown(json.loads((bundle.folder / METRICS_FILE).read_bytes())["facts"]["weights"])
     except (OSError, ValueError, KeyError, TypeError):  # an older bundle, which does not say
         return f"of {shown(bundle.folder)}"

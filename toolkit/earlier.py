@@ -38,6 +38,7 @@ class Rehearsal:
         pictures: content digest -> the resized picture, uint8 or float32 (height, width, 3), as the earlier bundle
             kept it for quantisation or for its checks; None where it kept none.
         shares: content digest -> share of every picture of the earlier training, in the folder or not.
+        groups: content digest -> group, of the same.
         left_out: number of pictures that are not in the folder and not learned again either.
     """
 
@@ -45,11 +46,16 @@ class Rehearsal:
     vectors: Mapping[str, Floats] = field(default_factory=dict)
     pictures: Mapping[str, NDArray[Any] | None] = field(default_factory=dict)
     shares: Mapping[str, Share] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
     left_out: int = 0
 
     def join(self, index: DatasetIndex) -> DatasetIndex:
         """The index with these pictures, which come first."""
         return replace(index, images=(*self.images, *index.images))
+
+    def files(self, index: DatasetIndex) -> list[ImageRecord]:
+        """The pictures of a joined index whose files are there."""
+        return [image for image in index.images if image.digest not in self.vectors]
 
     def fixed(self, index: DatasetIndex) -> dict[str, Share]:
         """Group -> share, of the groups that the earlier training had pictures of."""
@@ -148,15 +154,17 @@ class Earlier:
         present = {image.digest for image in index.images}
         stored = self.features
         rows = [] if stored is None else [n for n, image in enumerate(stored.images) if image.digest not in present]
-        shares = {} if stored is None else dict(zip((i.digest for i in stored.images), stored.shares, strict=True))
+        before = () if stored is None else stored.images
+        shares = {} if stored is None else dict(zip((i.digest for i in before), stored.shares, strict=True))
+        groups = {image.digest: image.group for image in before}
         if stored is None or mode != "bottleneck":
             self._require_classes(index, (), mode)
-            return Rehearsal(shares=shares, left_out=len(rows))
+            return Rehearsal(shares=shares, groups=groups, left_out=len(rows))
         images = tuple(stored.images[row] for row in rows)
         self._require_classes(index, images, mode)
         digests = [image.digest for image in images]
         vectors = {digest: stored.features[row].astype(np.float32) for digest, row in zip(digests, rows, strict=True)}
-        return Rehearsal(images, vectors, self._pictures(digests), shares)
+        return Rehearsal(images, vectors, self._pictures(digests), shares, groups)
 
     def _require_classes(self, index: DatasetIndex, rehearsed: tuple[ImageRecord, ...], mode: str) -> None:
         filled = {class_id for image in (*index.images, *rehearsed) for class_id in image.class_ids}

@@ -22,6 +22,8 @@ from toolkit.training.net import Net, Precision, fast_precision
 from toolkit.training.options import SCRATCH, FinetuneOptions
 from toolkit.training.pictures import Share
 
+# What the origin of trained weights says, once.
+_FURTHER = ", trained further"
 # What ``auto`` opens.
 _AUTO = "all"
 
@@ -93,7 +95,7 @@ def finetune(
             f"training came apart: weights are no numbers any more; lower --learning-rate "
             f"(it is {options.learning_rate:g})"
         )
-    origin = f"{backbone.origin}, trained further"
+    origin = f"{backbone.origin.removesuffix(_FURTHER)}{_FURTHER}"
     return FinetuneResult(backbone.with_weights(weights, origin), trained_head, tuple(curves), store)
 
 

@@ -80,8 +80,16 @@ def _train_head(prepared: Prepared, data: dict[Share, HeadData], options: TrainO
             bar.update()
             reports.step(step, data["validation"])
 
+        classes = len(prepared.index.labels)
+        start = None if prepared.earlier is None else prepared.earlier.start(classes, options.head.hidden)
         return fit_head(
-            training, data["validation"], prepared.index.task, options.head, bar.update, on_step if by_steps else None
+            training,
+            data["validation"],
+            prepared.index.task,
+            options.head,
+            bar.update,
+            on_step if by_steps else None,
+            start,
         )
 
 

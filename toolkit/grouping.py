@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from toolkit.records import DatasetIndex, ImageRecord
 _MARK = "_nohash_"
 
 
-def group_images(index: DatasetIndex, cache_dir: Path, notify: Callable[[str], None]) -> DatasetIndex:
+def group_images(
+    index: DatasetIndex, cache_dir: Path, notify: Callable[[str], None], known: Mapping[str, str] | None = None
+) -> DatasetIndex:
     """The index with ``group`` set: files that share the name before ``_nohash_`` in one class.
 
     A group is named by the smallest of its members' keys, so that it depends on neither the order nor the place of
@@ -23,9 +25,10 @@ def group_images(index: DatasetIndex, cache_dir: Path, notify: Callable[[str], N
         index: of the data set.
         cache_dir: of the toolkit.
         notify: is told in one line what was found.
+        known: content digest -> group, of an earlier training; such pictures stay together.
     """
     names = {image.digest: key for image in index.images if (key := _name_key(image))}
-    groups = join((digest, key) for digest, key in names.items())
+    groups = join((*names.items(), *(known or {}).items()))
     images = tuple(replace(image, group=groups.get(image.digest, image.digest)) for image in index.images)
     return replace(index, images=images)
 

@@ -68,6 +68,7 @@ def fit_head(
     options: HeadOptions,
     on_epoch: Callable[[], object] = lambda: None,
     on_step: Callable[[Step], object] | None = None,
+    start: Head | None = None,
 ) -> Head:
     """Train a head.
 
@@ -78,6 +79,8 @@ def fit_head(
         options: how.
         on_epoch: called ``EPOCHS * len(PENALTIES)`` times; not when training by steps.
         on_step: called after each step, when training by steps.
+        start: what a training by steps begins with; the optimum that is looked for without steps does not depend on
+            where one begins.
 
     Returns:
         The head, for features as they were given. One seed gives one head on one machine.
@@ -85,7 +88,7 @@ def fit_head(
     if options.steps is not None:
         weights = image_weights(training.truth, task, options.class_weights)
         targets = soft_targets(training.truth, task, options.label_smoothing)
-        return _by_steps(training, targets, weights, task, options, on_step or (lambda _step: None))
+        return _by_steps(training, targets, weights, task, options, on_step or (lambda _step: None), start)
     heads = [fit_one(training, task, penalty, options, on_epoch) for penalty in PENALTIES]
     judge = validation if len(validation) else training
     return min(heads, key=lambda head: cross_entropy(head.scores(judge.features), judge.truth, task))
@@ -175,11 +178,14 @@ def _by_steps(
     task: Task,
     options: HeadOptions,
     on_step: Callable[[Step], object],
+    start: Head | None,
 ) -> Head:
     """Gradient descent on random batches, the features as they are, no penalty: what retrain.py does."""
     rate = np.float32(RETRAIN_RATE if options.learning_rate is None else options.learning_rate)
     size = min(len(data), RETRAIN_BATCH if options.batch_size is None else options.batch_size)
     layers = _initial(data.features.shape[1], targets.shape[1], options.hidden, options.seed)
+    if start is not None:
+        layers = [Layer(layer.kernel.copy(), layer.bias.copy()) for layer in start.layers]
     random = np.random.default_rng(options.seed)
     for number in range(1, (options.steps or 0) + 1):
         batch = random.choice(len(data), size, replace=False)

@@ -115,23 +115,23 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
         index = earlier.relabelled(index)
         rehearsal = earlier.rehearsal(index, options.mode)
         _tell_rehearsal(earlier, rehearsal, notify)
-    _require_counts(rehearsal.join(index), shares, notify)
+    index = rehearsal.join(index)
+    _require_counts(index, shares, notify)
     if options.near_duplicates:
-        index = group_images(index, cache_dir, notify)
+        index = group_images(index, cache_dir, notify, rehearsal.groups)
     views = CachedViews(options.drawn, options.view_count, options.seed) if options.view_count else None
-    whole = rehearsal.join(index)
-    fixed = rehearsal.fixed(whole)
-    training = split_images(whole.images, options.split, fixed)["training"]
-    viewed = {whole.images[position].digest for position in training}
-    table = extract_features(backbone, preprocessing, index.images, cache_dir, views, viewed)
+    fixed = rehearsal.fixed(index)
+    training = split_images(index.images, options.split, fixed)["training"]
+    viewed = {index.images[position].digest for position in training}
+    table = extract_features(backbone, preprocessing, rehearsal.files(index), cache_dir, views, viewed)
     if table.failures:
-        whole = whole.without(table.failures)
+        index = index.without(table.failures)
         notify(f"damaged, found while decoding and skipped: {len(table.failures)}")
-        _require_counts(whole, shares, notify)
+        _require_counts(index, shares, notify)
     notify(f"{table.from_cache} of {len(table.vectors)} features from the cache, {_speed(table)}")
-    split = split_images(whole.images, options.split, fixed)
-    _require_shares(whole, split, shares)
-    return Prepared(whole, backbone, preprocessing, split, rehearsal.add_to(table), cache_dir, earlier, rehearsal)
+    split = split_images(index.images, options.split, fixed)
+    _require_shares(index, split, shares)
+    return Prepared(index, backbone, preprocessing, split, rehearsal.add_to(table), cache_dir, earlier, rehearsal)
 
 
 def _network(options: TrainOptions, earlier: Earlier | None, cache_dir: Path) -> tuple[Backbone, Preprocessing]:
