@@ -5,10 +5,11 @@
     model.keras        the trained model, normalised float32 pictures in, class scores out
     spec.json          ``runtime.spec.ModelSpec``
     labels.txt         one label a line, for other programs
-    calibration.npz    ``images``: uint8 training pictures, resized, for quantisation
+    calibration.npz    ``images``: uint8 training pictures, resized, for quantisation; ``digests``: of their files
     test_images.npz    ``images``: uint8 test pictures, resized, for checking an export
     test_split.json    path, labels, sha256 and scores of each test picture, in the order of test_images.npz
     metrics.json       accuracies and all other figures of the training
+    features.npz       features of all pictures, from which ``toolkit train --from`` learns them again
     report.html        the same for people
 """
 
@@ -39,6 +40,8 @@ CALIBRATION_FILE = "calibration.npz"
 TEST_IMAGES_FILE = "test_images.npz"
 TEST_SPLIT_FILE = "test_split.json"
 METRICS_FILE = "metrics.json"
+#: ``toolkit.stored_features``; bundles of 0.2 and before have none.
+FEATURES_FILE = "features.npz"
 REPORT_PAGE = "report.html"
 EXPORT_FOLDER = "export"
 #: What ``toolkit convert`` keeps in its folder beside the files themselves.
@@ -54,6 +57,7 @@ _FILES = (
     METRICS_FILE,
 )
 _ARCHIVES = (MODEL_FILE, CALIBRATION_FILE, TEST_IMAGES_FILE)
+_KNOWN_NAMES = {*SYSTEM_FILES, *_FILES, FEATURES_FILE, REPORT_PAGE, EXPORT_FOLDER}
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,9 @@ class ModelBundle:
     def is_sound(self) -> bool:
         """Whether the large files, all zip archives, have the checksums they were written with."""
         try:
-            for name in _ARCHIVES:
+            for name in (*_ARCHIVES, FEATURES_FILE):
+                if name == FEATURES_FILE and not (self.folder / name).exists():
+                    continue
                 with zipfile.ZipFile(self.folder / name) as archive:
                     if archive.testzip() is not None:
                         return False
@@ -131,6 +137,17 @@ class ModelBundle:
     def calibration_images(self) -> NDArray[Any]:
         """(count, height, width, 3), 0..255."""
         return _read_images(self.folder / CALIBRATION_FILE, self.spec)
+
+    def calibration_digests(self) -> tuple[str, ...]:
+        """Hex sha256 of the file of each calibration picture; none in bundles that do not say."""
+        path = self.folder / CALIBRATION_FILE
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                if "digests" not in stored.files:
+                    return ()
+                return tuple(np.asarray(row, np.uint8).tobytes().hex() for row in stored["digests"])
+        except Exception as error:  # see _read_images
+            raise ModelError(f"{shown(path)} is damaged: {error}") from error
 
     def test_pictures(self) -> TestPictures:
         """The stored test pictures with their classes."""
@@ -184,7 +201,7 @@ def prepare_output_folder(folder: Path) -> None:
             raise UsageError(f"--output-dir {shown(folder)} is a file; name a folder")
         if Path.cwd().is_relative_to(folder.resolve()):
             raise UsageError(f"--output-dir {shown(folder)} is the current folder; name one that can be replaced")
-        names = {path.name for path in folder.iterdir()} - {*SYSTEM_FILES, *_FILES, REPORT_PAGE, EXPORT_FOLDER}
+        names = {path.name for path in folder.iterdir()} - _KNOWN_NAMES
         exports = folder / EXPORT_FOLDER
         if exports.is_dir():
             names |= {f"{EXPORT_FOLDER}/{path.name}" for path in exports.iterdir() if not _is_export(path.name)}

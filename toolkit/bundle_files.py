@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,20 +23,29 @@ from runtime.preprocess import resize
 from runtime.quiet import quiet_stderr
 from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
 from toolkit.backbones.registry import Backbone
+from toolkit.even_choice import even_choice
 from toolkit.head import Floats, Head
 from toolkit.keras_file import head_names, write_keras_file
 from toolkit.records import DatasetIndex, ImageRecord
 from toolkit.report.content import ReportContent
 from toolkit.report.metrics import metrics_bytes
 from toolkit.report.page import write_report
+from toolkit.stored_features import StoredFeatures
 
 
 @dataclass(frozen=True)
 class StoredPictures:
-    """Resized pictures that a bundle keeps: (count, height, width, 3), 0..255 each."""
+    """Resized pictures that a bundle keeps: (count, height, width, 3), 0..255 each.
+
+    Attributes:
+        test: for checking an export.
+        calibration: for quantisation.
+        calibration_digests: hex sha256 of the files of the latter.
+    """
 
     test: NDArray[Any]
     calibration: NDArray[Any]
+    calibration_digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class BundleContent:
         pictures: stored ones.
         metrics: for metrics.json.
         report: for report.html.
+        features: of all pictures.
     """
 
     spec: ModelSpec
@@ -65,13 +74,20 @@ class BundleContent:
     pictures: StoredPictures
     metrics: dict[str, Any]
     report: ReportContent
+    features: StoredFeatures
 
     def stands_in(self, folder: Path) -> bool:
         """Whether the folder holds this very model, whole."""
         try:
             old = bundle.ModelBundle.load(folder)
             metrics = json.loads((folder / bundle.METRICS_FILE).read_bytes())
-            return old.spec == self.spec and _lasting(metrics) == _lasting(self.metrics) and old.is_sound()
+            has_features = (folder / bundle.FEATURES_FILE).is_file()
+            return (
+                old.spec == self.spec
+                and _lasting(metrics) == _lasting(self.metrics)
+                and old.is_sound()
+                and has_features
+            )
         except (EdgeExportError, OSError, ValueError):  # no bundle there yet, or one that is to be replaced
             return False
 
@@ -83,27 +99,37 @@ def _lasting(metrics: dict[str, Any]) -> dict[str, Any]:
 
 def choose_calibration(index: DatasetIndex, training: Sequence[int], count: int, seed: int) -> list[int]:
     """Positions of training pictures for quantisation, as many of each class as there are, up to ``count``."""
-    by_class: dict[int, list[int]] = defaultdict(list)
+    known = [position for position in training if index.images[position].class_ids]
+    return even_choice(index.images, known, count, seed)
 
-    def order(position: int) -> str:
-        return hashlib.sha256(f"{seed} {index.images[position].digest}".encode()).hexdigest()
 
-    for position in sorted(training, key=order):
-        by_class[index.images[position].class_id].append(position)
-    by_class.pop(-1, None)  # pictures of no class
-    chosen: list[int] = []
-    for rank in range(max(map(len, by_class.values()))):
-        chosen += [positions[rank] for _, positions in sorted(by_class.items()) if rank < len(positions)]
-    return chosen[:count]
+def choose_test(index: DatasetIndex, test: Sequence[int], count: int, seed: int) -> list[int]:
+    """Positions of test pictures for checking an export, in order; up to ``count``, evenly of all classes."""
+    return sorted(even_choice(index.images, test, count, seed))
 
 
 def stored_pictures(
-    index: DatasetIndex, test: Sequence[int], calibration: Sequence[int], preprocessing: Preprocessing
+    index: DatasetIndex,
+    test: Sequence[int],
+    calibration: Sequence[int],
+    preprocessing: Preprocessing,
+    resized: Mapping[str, NDArray[Any] | None] | None = None,
 ) -> StoredPictures:
-    """Decode and resize the pictures that the bundle keeps."""
+    """Decode and resize the pictures that the bundle keeps.
+
+    Args:
+        index: the data set.
+        test: positions in it.
+        calibration: positions in it.
+        preprocessing: of the model.
+        resized: content digest -> picture that is resized already; its file is not looked for.
+    """
 
     def load(position: int) -> NDArray[Any]:
         image = index.images[position]
+        ready = (resized or {}).get(image.digest)
+        if ready is not None:
+            return ready
         data = read_image_bytes(image.path)
         if hashlib.sha256(data).hexdigest() != image.digest:
             raise DataError(f"{shown(image.path)} was changed while the training ran; run it again")
@@ -118,7 +144,8 @@ def stored_pictures(
         return pictures
 
     with ThreadPoolExecutor(processors()) as pool:
-        return StoredPictures(stack(test), stack(calibration))
+        digests = tuple(index.images[position].digest for position in calibration)
+        return StoredPictures(stack(test), stack(calibration), digests)
 
 
 def fill_bundle(content: BundleContent, folder: Path, cache_dir: Path) -> None:
@@ -130,8 +157,10 @@ def fill_bundle(content: BundleContent, folder: Path, cache_dir: Path) -> None:
     (folder / SPEC_FILE_NAME).write_text(spec.to_json(), encoding="utf-8")
     lines = "".join(f"{_one_line(label)}\n" for label in spec.labels)
     (folder / bundle.LABELS_FILE).write_text(lines, encoding="utf-8")
-    np.savez(folder / bundle.CALIBRATION_FILE, images=content.pictures.calibration)
+    digests = np.frombuffer(bytes.fromhex("".join(content.pictures.calibration_digests)), np.uint8).reshape(-1, 32)
+    np.savez(folder / bundle.CALIBRATION_FILE, images=content.pictures.calibration, digests=digests)
     np.savez(folder / bundle.TEST_IMAGES_FILE, images=content.pictures.test)
+    content.features.write(folder / bundle.FEATURES_FILE)
     _write_json(folder / bundle.TEST_SPLIT_FILE, _test_split(content))
     (folder / bundle.METRICS_FILE).write_bytes(metrics_bytes(content.metrics))
     write_report(content.report, folder / bundle.REPORT_PAGE)
@@ -160,7 +189,8 @@ def _test_split(content: BundleContent) -> dict[str, Any]:
     root = content.index.root
     entries = [
         {
-            "path": image.path.relative_to(root).as_posix(),
+            # One that is there as features only has the full path that it had in an earlier training.
+            "path": (image.path.relative_to(root) if image.path.is_relative_to(root) else image.path).as_posix(),
             "labels": [content.spec.labels[class_id] for class_id in image.class_ids],
             "class_ids": list(image.class_ids),
             "sha256": image.digest,

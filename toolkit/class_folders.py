@@ -34,12 +34,16 @@ def list_pictures(folder: Path) -> tuple[list[Path], list[SkippedFile]]:
     return found, skipped
 
 
-def class_folders(root: Path) -> tuple[tuple[str, ...], list[SkippedFile]]:
+def class_folders(root: Path, least: int = 2) -> tuple[tuple[str, ...], list[SkippedFile]]:
     """Labels in natural order, and what lies beside them; ``_background_`` is no label.
+
+    Args:
+        root: the folder.
+        least: class folders it must have, 1 or 2.
 
     Raises:
         UsageError: no such folder.
-        DataError: no class folders, or only one.
+        DataError: no class folders, or too few.
     """
     try:
         if not root.exists():
@@ -63,7 +67,7 @@ def class_folders(root: Path) -> tuple[tuple[str, ...], list[SkippedFile]]:
             f"{shown(root)} has {pictures} pictures but no class folders: put each class into a folder of its own, "
             f"for example {shown(root / 'cat')} and {shown(root / 'dog')}"
         )
-    if len(folders) == 1:
+    if len(folders) < least:
         raise DataError(
             f"{shown(root)} has one class folder, {folders[0].name!r}; a classifier needs two or more (for a single "
             "thing, add a folder of pictures without it)"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Look = Callable[[str, "Image", Path], object]
 
 
-def index_folder(root: Path, task: Task = "single-label", look: Look | None = None) -> DatasetIndex:
+def index_folder(root: Path, task: Task = "single-label", look: Look | None = None, least: int = 2) -> DatasetIndex:
     """Read a folder that has one folder of pictures for each class.
 
     Each file is read once: its content is hashed and its header checked. Class folders are searched with all
@@ -41,12 +41,13 @@ def index_folder(root: Path, task: Task = "single-label", look: Look | None = No
         root: the folder.
         task: of the model.
         look: called by several threads.
+        least: class folders it must have, 1 or 2.
 
     Raises:
         UsageError: no such folder.
-        DataError: no class folders, only one, not a single picture in them, or a ``labels.csv`` that cannot be used.
+        DataError: no class folders, too few, not a single picture in them, or a ``labels.csv`` that cannot be used.
     """
-    labels, files, skipped = _listing(root, task)
+    labels, files, skipped = _listing(root, task, least)
     if not any(class_ids for _, class_ids in files):
         where = LABEL_FILE if _has_label_file(root, task) else "class folders"
         raise DataError(f"{shown(root)} has {where} but no pictures in them")
@@ -67,11 +68,13 @@ def _has_label_file(root: Path, task: Task) -> bool:
     return task == "multi-label" and (root / LABEL_FILE).is_file()
 
 
-def _listing(root: Path, task: Task) -> tuple[tuple[str, ...], list[tuple[Path, tuple[int, ...]]], list[SkippedFile]]:
+def _listing(
+    root: Path, task: Task, least: int
+) -> tuple[tuple[str, ...], list[tuple[Path, tuple[int, ...]]], list[SkippedFile]]:
     """Labels, the pictures by name with the positions of their labels, and what is skipped."""
     if _has_label_file(root, task):
-        return read_label_file(root)
-    labels, skipped = class_folders(root)
+        return read_label_file(root, least)
+    labels, skipped = class_folders(root, least)
     files: list[tuple[Path, tuple[int, ...]]] = []
     folders: list[tuple[str, tuple[int, ...]]] = [(label, (class_id,)) for class_id, label in enumerate(labels)]
     if (root / BACKGROUND).is_dir():
@@ -83,9 +86,9 @@ def _listing(root: Path, task: Task) -> tuple[tuple[str, ...], list[tuple[Path, 
     return labels, files, skipped
 
 
-def check_folder(root: Path, task: Task = "single-label") -> None:
+def check_folder(root: Path, task: Task = "single-label", least: int = 2) -> None:
     """Raise what ``index_folder`` would raise of a folder without class folders or labels, at once."""
-    _listing(root, task) if _has_label_file(root, task) else class_folders(root)
+    _listing(root, task, least) if _has_label_file(root, task) else class_folders(root, least)
 
 
 def check_counts(index: DatasetIndex, needed: int, why: str) -> None:

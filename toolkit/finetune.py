@@ -23,6 +23,8 @@ from toolkit.training.net import Net, Precision
 from toolkit.training.options import SCRATCH, FinetuneOptions
 from toolkit.training.pictures import Share
 
+# What the origin of trained weights says, once.
+_FURTHER = ", trained further"
 # The lowest block that ``auto`` opens. Lower ones see edges and colours, which are the same in every data set, on the
 # largest maps of the network: leaving them as they are halves the time of a step.
 _AUTO_BLOCKS = {
@@ -97,7 +99,7 @@ def finetune(
     notify(f"training {len(model.open)} of {len(net.blocks)} blocks, from {model.open[0]} up, in {options.precision}")
     curves = Loop(model, training, validation, preprocessing, task, options, store).run(notify)
     weights, trained_head = model.weights()
-    origin = f"{backbone.origin}, trained further"
+    origin = f"{backbone.origin.removesuffix(_FURTHER)}{_FURTHER}"
     return FinetuneResult(backbone.with_weights(weights, origin), trained_head, tuple(curves), store)
 
 

@@ -89,6 +89,7 @@ def _train_head(
     )
     # A network that is trained next is judged by the validation share: its head must not have learned from that.
     alone = options.mode == "bottleneck"
+    start = None if prepared.earlier is None else prepared.earlier.start(len(prepared.index.labels), 0)
     with shown as bar:
         return fit_head(
             prepared.data("training", views=True),
@@ -98,6 +99,7 @@ def _train_head(
             bar.update,
             lambda step: reports.step(step, data["training"], data["validation"]),
             learn_validation=alone,
+            start=start,
         )
 
 

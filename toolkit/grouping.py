@@ -14,7 +14,9 @@ from toolkit.signatures import Signature
 _MARK = "_nohash_"
 
 
-def group_images(index: DatasetIndex, signatures: Mapping[str, Signature]) -> DatasetIndex:
+def group_images(
+    index: DatasetIndex, signatures: Mapping[str, Signature], known: Mapping[str, str] | None = None
+) -> DatasetIndex:
     """The index with ``group`` set: near duplicates, and files of one class that share the name before ``_nohash_``.
 
     A group is named by the smallest of its members' keys, so that it depends on neither the order nor the place of
@@ -23,10 +25,11 @@ def group_images(index: DatasetIndex, signatures: Mapping[str, Signature]) -> Da
     Args:
         index: of the data set.
         signatures: content digest -> looks; empty where nobody looked.
+        known: content digest -> group, of an earlier training; such pictures stay together.
     """
     pairs = list(near_duplicate_groups(signatures).items()) if signatures else []
     pairs += [(image.digest, key) for image in index.images if (key := _name_key(image))]
-    groups = join(pairs)
+    groups = join([*pairs, *(known or {}).items()])
     images = tuple(replace(image, group=groups.get(image.digest, image.digest)) for image in index.images)
     return replace(index, images=images)
 

@@ -21,8 +21,9 @@ def descend(
     learning_rate: float,
     seed: int = 0,
     on_step: Callable[[int, Floats, Floats], object] = lambda step, kernel, bias: None,
+    start: LayerArrays | None = None,
 ) -> LayerArrays:
-    """Plain minibatch gradient descent from zero, on the features as they are, without a penalty.
+    """Plain minibatch gradient descent, on the features as they are, without a penalty.
 
     Args:
         examples: of the training share. A row is drawn as often as its weight says, so weights of one over the
@@ -34,6 +35,7 @@ def descend(
         seed: of the draws.
         on_step: called after each step with its number from 1 on and the kernel and bias, which must be copied
             to be kept.
+        start: kernel and bias to begin with; None takes zeros.
 
     Returns:
         Kernel float32 (features, classes) and bias float32 (classes,).
@@ -42,6 +44,8 @@ def descend(
     chances = np.cumsum(examples.weights, dtype=np.float64)
     kernel = np.zeros((examples.features.shape[1], examples.targets.shape[1]), np.float32)
     bias = np.zeros(kernel.shape[1], np.float32)
+    if start is not None:
+        kernel, bias = start[0].copy(), start[1].copy()
     for step in range(1, steps + 1):
         rows = np.searchsorted(chances, random.random(batch_size) * chances[-1], side="right")
         features, targets = examples.features[rows], examples.targets[rows]

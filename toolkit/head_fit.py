@@ -95,6 +95,7 @@ def fit_head(
     on_progress: Callable[[], object] = lambda: None,
     on_step: Callable[[Step], object] | None = None,
     learn_validation: bool = True,
+    start: Head | None = None,
 ) -> HeadFit:
     """Train a head.
 
@@ -110,12 +111,14 @@ def fit_head(
         on_progress: called ``progress_total`` times.
         on_step: called after each step, when training by steps.
         learn_validation: whether the validation rows are learned from as well, where folds judge.
+        start: linear head that a training by steps begins with; the optimum that is looked for without steps does not
+            depend on where one begins.
 
     Returns:
         The head. One seed gives one head on one machine.
     """
     if options.steps is not None:
-        return HeadFit(_by_steps(training, task, options, on_progress, on_step or (lambda _step: None)))
+        return HeadFit(_by_steps(training, task, options, on_progress, on_step or (lambda _step: None), start))
     if options.hidden:
         return HeadFit(_with_hidden(training, validation, task, options, on_progress))
     rows = training.followed_by(validation) if learn_validation and len(validation) else training
@@ -174,6 +177,7 @@ def _by_steps(
     options: HeadOptions,
     on_progress: Callable[[], object],
     on_step: Callable[[Step], object],
+    start: Head | None,
 ) -> Head:
     def report(number: int, kernel: Floats, bias: Floats) -> None:
         on_progress()
@@ -187,5 +191,6 @@ def _by_steps(
         RETRAIN_RATE if options.learning_rate is None else options.learning_rate,
         options.seed,
         report,
+        None if start is None else (start.layers[0].kernel, start.layers[0].bias),
     )
     return Head((Layer(kernel, bias),), task)

@@ -35,13 +35,17 @@ _SEPARATOR = ";"
 Listing = tuple[tuple[str, ...], list[tuple[Path, tuple[int, ...]]], list[SkippedFile]]
 
 
-def read_label_file(root: Path) -> Listing:
+def read_label_file(root: Path, least: int = 2) -> Listing:
     """Labels in natural order, pictures with the positions of their labels, and files that have no line.
 
     A picture that stands on several lines has the labels of all of them.
 
+    Args:
+        root: folder of the file.
+        least: labels it must have, 1 or 2.
+
     Raises:
-        DataError: not UTF-8, no CSV, a path that leads out of the folder, or fewer than two labels.
+        DataError: not UTF-8, no CSV, a path that leads out of the folder, or too few labels.
     """
     path = root / LABEL_FILE
     rows: dict[Path, set[str]] = {}
@@ -51,7 +55,7 @@ def read_label_file(root: Path) -> Listing:
             raise DataError(f"{shown(path)}, line {number}: {name!r} is no path below the folder")
         rows.setdefault(root / relative, set()).update(labels)
     names = sorted({label for labels in rows.values() for label in labels}, key=lambda n: (natural_key(n), n))
-    if len(names) < 2:
+    if len(names) < least:
         raise DataError(
             f"{shown(path)} has {len(names)} label{'s' if len(names) != 1 else ''}; a classifier needs two or more: "
             f"one picture a line, as in  beach/1.jpg,sea{_SEPARATOR}sky"

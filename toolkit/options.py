@@ -9,7 +9,6 @@ from typing import Literal
 
 from runtime.errors import UsageError
 from runtime.spec import Task
-from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE
 from toolkit.backbones.registry import WeightChoice
 from toolkit.extra_outputs import ExtraOutputs
 from toolkit.head import HeadOptions
@@ -53,9 +52,11 @@ class TrainOptions:
         mode: ``bottleneck`` trains a head on features of the frozen backbone; ``finetune`` goes on with the backbone;
             ``scratch`` trains everything from random weights.
         task: ``single-label``: one class a picture; ``multi-label``: any number.
-        architecture: as ``toolkit architectures`` lists them.
-        input_size: height and width of the network's input in pixels; None takes the architecture's own.
-        name: of the model, for file names; None takes the picture folder's name.
+        architecture: as ``toolkit architectures`` lists them; None takes that of ``earlier``, or the default.
+        input_size: height and width of the network's input in pixels; None takes that of ``earlier``, or the
+            architecture's own.
+        earlier: bundle to go on from: its labels come first, and its pictures are learned again.
+        name: of the model, for file names; None takes that of ``earlier``, or the picture folder's name.
         weights: ``imagenet`` or ``none`` (random, to try the mechanics).
         model_dir: folder of weight files that goes before all other places.
         cache_dir: for features, downloads and converted backbones; None takes the user's.
@@ -77,8 +78,9 @@ class TrainOptions:
     output_dir: Path = Path("model")
     mode: Mode = "bottleneck"
     task: Task = "single-label"
-    architecture: str = DEFAULT_ARCHITECTURE
+    architecture: str | None = None
     input_size: int | None = None
+    earlier: Path | None = None
     name: str | None = None
     weights: WeightChoice = "imagenet"
     model_dir: Path | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,10 @@ from converters.bundle import prepare_output_folder
 from runtime.errors import DataError, MissingPackageError
 from runtime.file_kind import shown
 from runtime.spec import Preprocessing
-from toolkit.backbones.catalog import Architecture, find_architecture
+from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE, Architecture, find_architecture
 from toolkit.backbones.registry import Backbone, load_backbone
 from toolkit.dataset import check_counts, check_folder, index_folder
+from toolkit.earlier import Earlier, Rehearsal
 from toolkit.features import CachedViews, FeatureTable, extract_features
 from toolkit.first_look import first_look
 from toolkit.folders import default_cache_dir
@@ -47,6 +48,8 @@ class Prepared:
         split: share -> positions in the index.
         table: features of the pictures by that backbone, and of the training pictures' views.
         cache_dir: of the toolkit.
+        earlier: the model that the training goes on from; None begins anew.
+        rehearsal: pictures of the index that are there as features only.
     """
 
     index: DatasetIndex
@@ -55,6 +58,8 @@ class Prepared:
     split: dict[Share, list[int]]
     table: FeatureTable
     cache_dir: Path
+    earlier: Earlier | None = None
+    rehearsal: Rehearsal = field(default_factory=Rehearsal)
 
     def images(self, share: Share) -> list[ImageRecord]:
         """The pictures of a share, in the order of the index."""
@@ -77,6 +82,11 @@ class Prepared:
         drawn = HeadData(np.concatenate(more), truth[which], groups[which], np.zeros(len(which), np.bool_))
         return plain.followed_by(drawn)
 
+    def drawable(self, positions: Sequence[int]) -> list[int]:
+        """Those of the positions in the index whose picture can be had, resized at least."""
+        kept = self.rehearsal.pictures
+        return [p for p in positions if kept.get(self.index.images[p].digest, True) is not None]
+
     @property
     def width(self) -> int:
         """Features of a picture."""
@@ -87,23 +97,47 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
     """Check everything that can be checked, read the pictures, compute their features.
 
     Args:
-        image_dir: a folder per class, or one with ``labels.csv``.
+        image_dir: a folder per class, or one with ``labels.csv``; with ``options.earlier`` one class is enough.
         options: of the training.
         notify: is told in one line what happens.
 
     Raises:
         EdgeExportError: any of its kinds; nothing is lost, and features computed so far stay in the cache.
     """
-    architecture = find_architecture(options.architecture)
-    if options.input_size is not None:  # convolutions take any
-        architecture = replace(architecture, input_size=options.input_size)
     require_packages()
-    preprocessing = preprocessing_of(architecture)
+    earlier = Earlier.open(options)
     cache_dir = options.cache_dir or default_cache_dir()
     shares = options.split.shares()
-    check_folder(image_dir, options.task)  # no folder, no classes: told before anything is touched or fetched
+    # No folder, no classes: told before anything is touched or fetched.
+    check_folder(image_dir, options.task, 2 if earlier is None else 1)
     prepare_output_folder(options.output_dir)
     options.outputs.check(options.output_dir)
+    backbone, preprocessing = _network(options, earlier, cache_dir)
+    notify(f"{backbone.architecture.name}, weights {backbone.origin}")
+    index, rehearsal = _index(image_dir, options, earlier, cache_dir, notify)
+    _require_counts(index, shares, notify)
+    views = CachedViews(options.drawn, options.view_count, options.seed) if options.view_count else None
+    fixed = rehearsal.fixed(index)
+    shares_of = split_images(index.images, options.split, fixed)
+    viewed = {index.images[p].digest for share in ("training", "validation") for p in shares_of[share]}
+    table = extract_features(backbone, preprocessing, rehearsal.files(index), cache_dir, views, viewed)
+    if table.failures:
+        index = index.without(table.failures)
+        notify(f"damaged, found while decoding and skipped: {len(table.failures)}")
+        _require_counts(index, shares, notify)
+    notify(f"{table.from_cache} of {len(table.vectors)} features from the cache, {_speed(table)}")
+    split = split_images(index.images, options.split, fixed)
+    _require_shares(index, split, shares)
+    return Prepared(index, backbone, preprocessing, split, rehearsal.add_to(table), cache_dir, earlier, rehearsal)
+
+
+def _network(options: TrainOptions, earlier: Earlier | None, cache_dir: Path) -> tuple[Backbone, Preprocessing]:
+    """The backbone with its initial weights, and how pictures become its input."""
+    if earlier is not None:
+        return earlier.backbone(options.model_dir, cache_dir), earlier.bundle.spec.preprocessing
+    architecture = find_architecture(options.architecture or DEFAULT_ARCHITECTURE)
+    if options.input_size is not None:  # convolutions take any
+        architecture = replace(architecture, input_size=options.input_size)
     backbone = load_backbone(
         architecture,
         weights="none" if options.mode == "scratch" else options.weights,
@@ -111,42 +145,55 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
         cache_dir=cache_dir,
         seed=options.seed,
     )
-    notify(f"{architecture.name}, weights {backbone.origin}")
-    index = _index(image_dir, options, cache_dir, notify)
+    return backbone, preprocessing_of(architecture)
+
+
+def _index(
+    image_dir: Path, options: TrainOptions, earlier: Earlier | None, cache_dir: Path, notify: Notify
+) -> tuple[DatasetIndex, Rehearsal]:
+    """The pictures, those that belong together in groups; one line for each thing that looks wrong is told."""
+    index, signatures = _read_folder(image_dir, options, 2 if earlier is None else 1, cache_dir)
     background = f" and {index.negatives} of no class" if index.negatives else ""
-    notify(
+    found = (
         f"{len(index.images) - index.negatives} pictures in {len(index.labels)} classes{background}, "
         f"{len(index.skipped)} files skipped"
     )
-    _require_counts(index, shares, notify)
-    views = CachedViews(options.drawn, options.view_count, options.seed) if options.view_count else None
-    shares_of = split_images(index.images, options.split)
-    viewed = {index.images[p].digest for share in ("training", "validation") for p in shares_of[share]}
-    table = extract_features(backbone, preprocessing, index.images, cache_dir, views, viewed)
-    if table.failures:
-        index = index.without(table.failures)
-        notify(f"damaged, found while decoding and skipped: {len(table.failures)}")
-        _require_counts(index, shares, notify)
-    notify(f"{table.from_cache} of {len(index.images)} features from the cache, {_speed(table)}")
-    split = split_images(index.images, options.split)
-    _require_shares(index, split, shares)
-    return Prepared(index, backbone, preprocessing, split, table, cache_dir)
+    rehearsal = Rehearsal()
+    if earlier is not None:
+        index = earlier.relabelled(index)
+        rehearsal = earlier.rehearsal(index, options.mode)
+    index = group_images(rehearsal.join(index), signatures, rehearsal.groups)
+    for line in first_look(index, signatures):
+        notify(line)
+    notify(found)
+    if earlier is not None:
+        _tell_rehearsal(earlier, rehearsal, notify)
+    return index, rehearsal
 
 
-def _index(image_dir: Path, options: TrainOptions, cache_dir: Path, notify: Notify) -> DatasetIndex:
-    """The pictures, those that belong together in groups, and one line for each thing that looks wrong."""
-    if not options.near_duplicates:
-        return group_images(index_folder(image_dir, options.task), {})
+def _read_folder(
+    image_dir: Path, options: TrainOptions, least: int, cache_dir: Path
+) -> tuple[DatasetIndex, dict[str, Signature]]:
+    """The pictures and, where near duplicates are looked for, what they look like."""
     signatures: dict[str, Signature] = {}
+    if not options.near_duplicates:
+        return index_folder(image_dir, options.task, least=least), signatures
     with SignatureCache(cache_dir) as cache:
 
         def look(digest: str, image: Image, path: Path) -> None:
             signatures[digest] = cache.signature(digest, image, path)
 
-        index = group_images(index_folder(image_dir, options.task, look), signatures)
-    for line in first_look(index, signatures):
-        notify(line)
-    return index
+        return index_folder(image_dir, options.task, look, least), signatures
+
+
+def _tell_rehearsal(earlier: Earlier, rehearsal: Rehearsal, notify: Notify) -> None:
+    labels = earlier.bundle.spec.labels
+    said = f"from {shown(earlier.bundle.folder)}, {len(labels)} classes"
+    if rehearsal.images:
+        said += f"; {len(rehearsal.images)} pictures that are not here are learned again from their stored features"
+    if rehearsal.left_out:
+        said += f"; {rehearsal.left_out} pictures that are not here are left out: the network needs pictures"
+    notify(said)
 
 
 def _require_counts(index: DatasetIndex, shares: Sequence[Share], notify: Notify) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,7 +40,9 @@ class SplitOptions:
         return tuple(shares)
 
 
-def split_images(images: Sequence[ImageRecord], options: SplitOptions) -> dict[Share, list[int]]:
+def split_images(
+    images: Sequence[ImageRecord], options: SplitOptions, fixed: Mapping[str, Share] | None = None
+) -> dict[Share, list[int]]:
     """Assign each group of pictures by its hash.
 
     The share depends on the content alone: not on the name, the place of the folder or the other pictures, so
@@ -50,6 +52,8 @@ def split_images(images: Sequence[ImageRecord], options: SplitOptions) -> dict[S
     Args:
         images: of all classes; each class should have at least as many groups as there are shares.
         options: the percentages.
+        fixed: groups whose share was decided by an earlier training. They leave it only where a class has nothing
+            else for a share.
 
     Returns:
         Share -> positions in ``images``, ascending.
@@ -58,13 +62,15 @@ def split_images(images: Sequence[ImageRecord], options: SplitOptions) -> dict[S
     validation_edge = test_edge + options.validation_percentage / 100
     edges: dict[Share, float] = {"test": test_edge / 2, "validation": (test_edge + validation_edge) / 2}
     edges["training"] = 1.0
+    fixed = fixed or {}
     share_of: dict[str, Share] = {}
     classes_of: dict[str, set[int]] = defaultdict(set)
     for image in images:
         place = _place(image.group)
-        share_of[image.group] = "test" if place < test_edge else "validation" if place < validation_edge else "training"
+        by_hash: Share = "test" if place < test_edge else "validation" if place < validation_edge else "training"
+        share_of[image.group] = fixed.get(image.group, by_hash)
         classes_of[image.group].update(image.class_ids)
-    _fill_shares(classes_of, share_of, edges, options.shares())
+    _fill_shares(classes_of, share_of, edges, options.shares(), fixed)
     result: dict[Share, list[int]] = {"training": [], "validation": [], "test": []}
     for position, image in enumerate(images):
         result[share_of[image.group]].append(position)
@@ -77,7 +83,11 @@ def _place(group: str) -> float:
 
 
 def _fill_shares(
-    classes_of: dict[str, set[int]], share_of: dict[str, Share], edges: dict[Share, float], shares: tuple[Share, ...]
+    classes_of: dict[str, set[int]],
+    share_of: dict[str, Share],
+    edges: dict[Share, float],
+    shares: tuple[Share, ...],
+    fixed: Mapping[str, Share],
 ) -> None:
     """Give each share that lacks a class the group nearest to it, from a share that can spare one."""
     groups_of: dict[int, list[str]] = defaultdict(list)
@@ -91,7 +101,7 @@ def _fill_shares(
                 continue
             spare = [g for g in groups if all(sizes[other, share_of[g]] > 1 for other in classes_of[g])]
             if spare:
-                nearest = min(spare, key=lambda g: (abs(_place(g) - edges[share]), g))
+                nearest = min(spare, key=lambda g: (g in fixed, abs(_place(g) - edges[share]), g))
                 for other in classes_of[nearest]:
                     sizes[other, share_of[nearest]] -= 1
                     sizes[other, share] += 1

@@ -15,7 +15,14 @@ from converters.bundle import write_bundle
 from runtime.spec import LabelList, ModelSpec
 from runtime.versions import package_version
 from toolkit.backbones.registry import Backbone
-from toolkit.bundle_files import BundleContent, StoredPictures, choose_calibration, fill_bundle, stored_pictures
+from toolkit.bundle_files import (
+    BundleContent,
+    StoredPictures,
+    choose_calibration,
+    choose_test,
+    fill_bundle,
+    stored_pictures,
+)
 from toolkit.evaluation import Evaluation
 from toolkit.fit import SHARES, Fitted, fit
 from toolkit.head import Head
@@ -27,6 +34,7 @@ from toolkit.report.metrics import report_metrics
 from toolkit.retrain_progress import RetrainProgress
 from toolkit.retrain_reports import StepReports
 from toolkit.split import Share
+from toolkit.stored_features import StoredFeatures
 from toolkit.train_report import report_content, with_heat_maps
 
 #: Test pictures stored in a bundle for checking exports; 1,000 give an interval of +-2 points.
@@ -86,6 +94,8 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     """
     options = options or TrainOptions()
     prepared = prepare(image_dir, options, notify)
+    if prepared.earlier is not None:
+        options = prepared.earlier.options(options)
     reports = StepReports(prepared.backbone, options.head, options.reports, options.outputs, options.seed, write=notify)
     fitted = fit(prepared, options, reports, notify)
     images = {share: prepared.images(share) for share in SHARES}
@@ -119,10 +129,14 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
 
 def _content(prepared: Prepared, fitted: Fitted, judged: Judged, options: TrainOptions) -> BundleContent:
     index, head = prepared.index, judged.head
-    calibration = choose_calibration(index, prepared.split["training"], options.calibration_images, options.seed)
+    training = prepared.drawable(prepared.split["training"])
+    calibration = choose_calibration(index, training, options.calibration_images, options.seed)
     single = index.task == "single-label"
     test = [p for p in prepared.split["test"] if index.images[p].class_ids or not single]
-    keep = stored_pictures(index, test[:MAX_TEST_PICTURES], calibration, prepared.preprocessing)
+    kept = choose_test(index, prepared.drawable(test), MAX_TEST_PICTURES, options.seed)
+    chosen = set(kept)
+    test = [*kept, *(p for p in test if p not in chosen)]
+    keep = stored_pictures(index, kept, calibration, prepared.preprocessing, prepared.rehearsal.pictures)
     name = options.name or file_name(index.root.resolve().name) or "model"
     spec = ModelSpec(
         name=name,
@@ -140,7 +154,18 @@ def _content(prepared: Prepared, fitted: Fitted, judged: Judged, options: TrainO
     images: list[ImageRecord] = [index.images[p] for p in test]
     test_scores = [scores[image.digest] for image in images]
     stacked = np.stack(test_scores) if test_scores else np.zeros((0, head.classes), np.float32)
-    return BundleContent(spec, fitted.backbone, head, index, images, stacked, keep, metrics, report)
+    features = _stored_features(prepared, fitted, options)
+    return BundleContent(spec, fitted.backbone, head, index, images, stacked, keep, metrics, report, features)
+
+
+def _stored_features(prepared: Prepared, fitted: Fitted, options: TrainOptions) -> StoredFeatures:
+    return StoredFeatures.collect(
+        prepared.index.root,
+        {share: prepared.images(share) for share in SHARES},
+        {share: fitted.data[share].truth for share in SHARES},
+        {share: fitted.data[share].features for share in SHARES},
+        options.seed,
+    )
 
 
 def _provenance(

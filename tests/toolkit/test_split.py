@@ -106,3 +106,23 @@ def test_shares() -> None:
     assert SplitOptions().shares() == ("training", "validation", "test")
     assert SplitOptions(0, 10).shares() == ("training", "test")
     assert SplitOptions(0, 0).shares() == ("training",)
+
+
+def test_shares_of_an_earlier_training_stay() -> None:
+    images = records(3, [40, 40])
+    free = share_of(images)
+    fixed: dict[str, Share] = {image.group: "test" for image in images[:20]}
+    split = split_images(images, SplitOptions(10, 10), fixed)
+    now = {images[position].digest: share for share, positions in split.items() for position in positions}
+    assert {now[image.digest] for image in images[:20]} == {"test"}
+    assert all(now[image.digest] == free[image.digest] for image in images[20:])
+
+
+def test_they_leave_it_only_for_a_share_that_would_be_empty() -> None:
+    images = records(4, [5])
+    fixed: dict[str, Share] = {image.group: "training" for image in images}
+    sizes = {share: len(positions) for share, positions in split_images(images, SplitOptions(), fixed).items()}
+    assert sizes == {"training": 3, "validation": 1, "test": 1}
+    free, *known = images
+    split = split_images(images, SplitOptions(0, 10), {image.group: "training" for image in known})
+    assert split["test"] == [images.index(free)]

@@ -47,7 +47,7 @@ def test_the_bundle(trained: Trained) -> None:
     folder = trained.result.folder
     assert {path.name for path in folder.iterdir()} == {
         *("model.keras", "spec.json", "labels.txt", "calibration.npz", "test_images.npz", "test_split.json"),
-        *("metrics.json", "report.html"),
+        *("metrics.json", "report.html", "features.npz"),
     }
     bundle = ModelBundle.load(folder)
     assert bundle.spec == trained.result.spec

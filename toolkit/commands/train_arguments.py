@@ -28,8 +28,15 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--architecture",
         metavar="NAME",
-        default=DEFAULT_ARCHITECTURE,
-        help="network to start from (default: %(default)s; `toolkit architectures` lists them)",
+        help=f"network to start from (default: {DEFAULT_ARCHITECTURE}; `toolkit architectures` lists them)",
+    )
+    parser.add_argument(
+        "--from",
+        dest="earlier",
+        metavar="BUNDLE",
+        type=Path,
+        help="go on from an earlier model: IMAGE_DIR may hold new classes, more pictures of its classes, or both; what "
+        "it does not hold is learned again from features that the bundle keeps",
     )
     parser.add_argument(
         "--input-size",
@@ -174,6 +181,7 @@ def train_options(args: argparse.Namespace) -> TrainOptions:
         task="multi-label" if args.multi_label else "single-label",
         architecture=args.architecture,
         input_size=args.input_size,
+        earlier=args.earlier,
         name=args.name,
         weights=args.weights,
         model_dir=args.model_dir,

@@ -1,0 +1,75 @@
+"""toolkit.stored_features: what is written comes back, and a large data set is cut evenly."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converters.bundle import FEATURES_FILE
+from tests.toolkit.test_split import records
+from toolkit import stored_features
+from toolkit.records import ImageRecord, targets_of
+from toolkit.split import Share
+from toolkit.stored_features import StoredFeatures
+
+SHARES: tuple[Share, ...] = ("training", "validation", "test")
+
+
+def collected(images: dict[Share, list[ImageRecord]], classes: int, root: Path = Path()) -> StoredFeatures:
+    random = np.random.default_rng(0)
+    truth = {share: targets_of(images[share], classes) for share in images}
+    features = {share: random.normal(0, 1, (len(images[share]), 8)).astype(np.float32) for share in images}
+    return StoredFeatures.collect(root, images, truth, features, 0)
+
+
+def test_what_is_written_comes_back(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff'\n.jpg") if os.name != "nt" else "'.jpg"
+    images: dict[Share, list[ImageRecord]] = {share: records(n, [3, 2]) for n, share in enumerate(SHARES)}
+    images["test"] = [
+        ImageRecord(tmp_path / odd, (), "ab" * 32, "0" * 64),
+        ImageRecord(tmp_path / "猫.jpg", (0, 1), "cd" * 32),
+    ]
+    before = collected(images, 2, tmp_path)
+    before.write(tmp_path / FEATURES_FILE)
+    after = StoredFeatures.read(tmp_path, 2, 8)
+    assert after is not None
+    assert (after.images, after.shares) == (before.images, before.shares)
+    np.testing.assert_array_equal(after.truth, before.truth)
+    np.testing.assert_array_equal(after.features, before.features)
+    assert after.images[-2].path == tmp_path / odd
+
+
+def test_the_same_bytes_every_time(tmp_path: Path) -> None:
+    images: dict[Share, list[ImageRecord]] = {share: records(n, [3, 2]) for n, share in enumerate(SHARES)}
+    for name in ("one.npz", "two.npz"):
+        collected(images, 2).write(tmp_path / name)
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+
+
+def test_a_large_data_set_is_cut_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_features, "MOST_PICTURES", 60)
+    images: dict[Share, list[ImageRecord]] = {
+        "training": records(0, [500, 40, 5]),
+        "validation": records(1, [50, 4, 1]),
+        "test": records(2, [50, 4, 1]),
+    }
+    kept = collected(images, 3)
+    assert len(kept) == 60
+    assert kept.truth.sum(axis=0).tolist() == [27, 26, 7]
+    assert set(kept.shares) == set(SHARES)
+    assert len({image.digest for image in kept.images}) == 60
+
+
+def test_no_file() -> None:
+    assert StoredFeatures.read(Path("nothing"), 2, 8) is None
+
+
+def test_features_beyond_half_precision() -> None:
+    images: dict[Share, list[ImageRecord]] = {"training": records(0, [1]), "validation": [], "test": []}
+    truth = {share: targets_of(images[share], 1) for share in images}
+    features = {share: np.full((len(images[share]), 2), 1e6, np.float32) for share in images}
+    found = StoredFeatures.collect(Path(), images, truth, features, 0)
+    assert np.isfinite(found.features).all()
