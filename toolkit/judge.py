@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.accuracy import Accuracy
+from converters.answers import answers
 from runtime.spec import Task
 from toolkit.calibrate import Calibration, calibrate
 from toolkit.evaluation import Evaluation
@@ -50,6 +51,8 @@ class Judged:
         evaluations: share -> answers.
         reliability: calibration plots, "before" and "after" the temperature.
         held_out: class -> what became of its pictures when it was held out of training.
+        by_folds: accuracy on training and validation pictures, each answered by a head that never saw it; None where
+            nothing was held out.
     """
 
     head: Head
@@ -59,6 +62,7 @@ class Judged:
     evaluations: dict[Share, Evaluation]
     reliability: dict[str, Reliability]
     held_out: dict[str, HeldOut]
+    by_folds: Accuracy | None = None
 
 
 def judge(
@@ -113,7 +117,11 @@ def judge(
         for when, found in (("before", scores_of(logits, head.task)), ("after", scores))
         if known.any()
     }
-    return Judged(head, calibration, thresholds, rejection, evaluations, plots, {})
+    by_folds = None
+    if evidence is not None and evidence.held_out is not None:
+        least = [thresholds.get(label, 0.5) for label in labels]
+        by_folds = Accuracy.of(answers(scores[known], head.task, least), truth[known])
+    return Judged(head, calibration, thresholds, rejection, evaluations, plots, {}, by_folds)
 
 
 def _unseen(head: Head, evidence: HeadFit | None, data: Mapping[Share, HeadData]) -> tuple[Floats, Bools, str]:

@@ -103,6 +103,8 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     notify(f"calibration: {judged.calibration}")
     if prepared.index.task == "single-label":
         notify(f"none of these: {judged.rejection}")
+    if judged.by_folds is not None:
+        notify(f"each training and validation picture by a head that never saw it: {judged.by_folds}")
     held_out = hold_out(fitted.data, prepared.index.labels, judged.head.penalty, options.head, prepared.index.task)
     judged = replace(judged, held_out=held_out)
     content = _content(prepared, fitted, judged, options)
@@ -186,6 +188,7 @@ def _more_metrics(judged: Judged, options: TrainOptions) -> dict[str, Any]:
     """Figures that the report shows as sentences."""
     return {
         "penalty": judged.head.penalty,
+        "accuracy_by_folds": None if judged.by_folds is None else judged.by_folds.to_json(),
         "temperature": judged.calibration.to_json(),
         "rejection": judged.rejection.to_json(),
         "held_out": {

@@ -81,6 +81,9 @@ def _facts(prepared: Prepared, fitted: Fitted, judged: Judged, options: TrainOpt
         "views of each training picture": str(options.view_count),
         "hidden layer": str(options.head.hidden) if options.head.hidden else "",
         "penalty": f"{judged.head.penalty:g}" if judged.head.penalty else "",
+        "accuracy by folds": f"{judged.by_folds}: training and validation pictures, each by a head that never saw it"
+        if judged.by_folds is not None
+        else "",
         "calibration": str(judged.calibration),
         "unknown": str(judged.rejection),
         "seed": str(options.seed),

@@ -1,0 +1,96 @@
+"""When the answer is "unknown", and from which score on a label is an answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from runtime.errors import UsageError
+from toolkit.reject import AUTO_RATE, LEAST_KNOWN, choose_rejection, parse_reject
+from toolkit.thresholds import DEFAULT_THRESHOLD, choose_thresholds
+
+
+def top_scores(*tops: float) -> np.ndarray:
+    """Rows of two scores with these best ones."""
+    return np.array([[top, 1 - top] for top in tops], np.float32)
+
+
+KNOWN = np.array([True, False])
+NONE = np.array([False, False])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("auto", "auto"), ("off", "off"), ("0.05", 0.05), ("5%", 0.05), ("12.5%", 0.125)]
+)
+def test_what_can_be_asked_for(text: str, value: object) -> None:
+    assert parse_reject(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "on", "0", "1", "100%", "-1", "nan", "5 %%", "inf"])
+def test_what_cannot(text: str) -> None:
+    with pytest.raises(UsageError, match="--reject takes auto, off, or a share"):
+        parse_reject(text)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.3])
+def test_a_rate_is_kept(rate: float) -> None:
+    scores = top_scores(*np.random.default_rng(0).uniform(0.5, 1, 400))
+    found = choose_rejection(scores, np.tile(KNOWN, (400, 1)), rate)
+    assert found.known.images == 400
+    assert rate - 0.01 <= found.known.value <= rate
+    assert 0.5 < found.unknown_below < 1
+
+
+def test_off_and_too_few() -> None:
+    scores = top_scores(*np.linspace(0.5, 1, LEAST_KNOWN - 1))
+    truth = np.tile(KNOWN, (len(scores), 1))
+    assert choose_rejection(scores, truth, "off").unknown_below == 0
+    few = choose_rejection(scores, truth, "auto")
+    assert few.unknown_below == 0
+    assert str(LEAST_KNOWN) in few.why
+    assert choose_rejection(scores[:0], truth[:0], "auto").unknown_below == 0
+
+
+def test_auto_without_negatives_rejects_one_in_a_hundred() -> None:
+    scores = top_scores(*np.linspace(0.5, 1, 500))
+    assert choose_rejection(scores, np.tile(KNOWN, (500, 1)), "auto").known.correct == 5
+
+
+def test_auto_tells_negatives_from_the_known() -> None:
+    scores = top_scores(*[0.95] * 40, *[0.55] * 20)
+    truth = np.array([KNOWN] * 40 + [NONE] * 20)
+    found = choose_rejection(scores, truth, "auto")
+    assert (found.known.correct, found.negatives.correct) == (0, 20)
+    # However many negatives look like the known, not more than so many of these are given up.
+    mixed = choose_rejection(top_scores(*np.linspace(0.6, 0.9, 60)), truth[::-1], "auto")
+    assert mixed.known.value <= AUTO_RATE
+
+
+def test_the_picture_at_the_limit_is_still_answered() -> None:
+    for seed in range(50):
+        scores = top_scores(*np.random.default_rng(seed).uniform(0.5, 1, 120))
+        found = choose_rejection(scores, np.tile(KNOWN, (120, 1)), 0.1)
+        rejected = (scores.max(axis=1) < found.unknown_below).sum()
+        assert rejected == found.known.correct <= 12
+
+
+def test_thresholds_have_the_best_f1() -> None:
+    random = np.random.default_rng(0)
+    truth = random.random((80, 3)) < (0.5, 0.2, 0.1)
+    scores = np.clip(truth * 0.3 + random.uniform(0, 0.7, (80, 3)), 0, 1).astype(np.float32).round(2)
+
+    def f1(column: int, threshold: float) -> float:
+        answered = scores[:, column] >= threshold
+        hits = (answered & truth[:, column]).sum()
+        return float(2 * hits / (answered.sum() + truth[:, column].sum()))
+
+    for column, (label, threshold) in enumerate(choose_thresholds(scores, truth, ("a", "b", "c")).items()):
+        best = max(f1(column, t) for t in np.linspace(0, 1, 201))
+        assert f1(column, threshold) == pytest.approx(best), label
+
+
+def test_a_label_that_validation_hardly_has_keeps_the_default() -> None:
+    scores = np.random.default_rng(0).random((50, 2)).astype(np.float32)
+    truth = np.zeros((50, 2), np.bool_)
+    truth[:4, 0], truth[:, 1] = True, True
+    assert choose_thresholds(scores, truth, ("rare", "always")) == dict.fromkeys(("rare", "always"), DEFAULT_THRESHOLD)
