@@ -74,6 +74,15 @@ def test_a_bundle_on_its_own_folder(trained: Trained, tmp_path: Path, capsys: py
     assert json.loads((tmp_path / "out dir" / "metrics.json").read_bytes()) == metrics
 
 
+def test_a_folder_with_one_class(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(trained.pictures / "plus", tmp_path / "photos" / "plus")
+    cache = ("--cache-dir", trained.options.cache_dir)
+    assert toolkit("evaluate", trained.result.folder, tmp_path / "photos", "--output-dir", tmp_path / "o", *cache) == 0
+    metrics = json.loads((tmp_path / "o" / "metrics.json").read_bytes())
+    assert metrics["accuracy"]["evaluated"]["images"] == 40
+    assert metrics["accuracy"]["evaluated"]["accuracy"] > 0.9
+
+
 def test_a_file_of_others(
     thirdparty: Path, labels: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

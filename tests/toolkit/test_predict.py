@@ -6,13 +6,11 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from converters.bundle import ModelBundle
 from converters.tensorflow import import_tensorflow
 from runtime.classifier import Stages
 from tests.conftest import ROOT
@@ -20,7 +18,7 @@ from tests.toolkit import predict_models as models
 from tests.toolkit.conftest import Trained
 from tests.toolkit.predict_models import toolkit
 from toolkit.predict.answers import as_json, as_text, make_answer
-from toolkit.predict.predictor import Predictor, least_scores
+from toolkit.predict.predictor import Predictor
 
 
 @pytest.fixture(scope="session")
@@ -207,12 +205,6 @@ def test_what_holds(task: Any, least: tuple[float, ...], labels: list[str], text
     assert lines[0] == "p.jpg"
     assert len(lines) == len(text) + 1
     assert all(line.startswith(part) for line, part in zip(lines[1:], text, strict=True))
-
-
-def test_thresholds_come_from_the_spec(trained: Trained) -> None:
-    spec = ModelBundle.load(trained.result.folder).spec
-    first, *rest = spec.labels
-    assert least_scores(replace(spec, thresholds={first: 0.4}, unknown_below=0.1)) == (0.4, *(0.1 for _ in rest))
 
 
 def test_one_score_between_two_classes(colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

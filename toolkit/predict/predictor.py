@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import ModelError
-from runtime.spec import ModelSpec, Preprocessing, Task
+from runtime.spec import Preprocessing, Task
 
 Floats = NDArray[np.float32]
 #: Is told in one line what happens.
@@ -36,12 +36,6 @@ class Predictor:
     scores: Callable[[NDArray[Any]], Floats]
     task: Task = "single-label"
     least_scores: tuple[float, ...] = ()
-
-
-def least_scores(spec: ModelSpec) -> tuple[float, ...]:
-    """The score from which on each class of a spec is an answer, 0..1."""
-    floor = float(getattr(spec, "unknown_below", 0.0))
-    return tuple(max(floor, spec.thresholds.get(label, 0.0)) for label in spec.labels)
 
 
 def probabilities(values: NDArray[Any], known: bool | None, name: str) -> Floats:

@@ -18,7 +18,7 @@ from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
 from toolkit.predict.labels import choose_labels
 from toolkit.predict.options import Hints
 from toolkit.predict.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, choose_preprocessing, range_before
-from toolkit.predict.predictor import Floats, Notify, Predictor, for_labels, least_scores, probabilities
+from toolkit.predict.predictor import Floats, Notify, Predictor, for_labels, probabilities
 
 #: First bytes of ``.h5`` and ``.keras`` files.
 HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
@@ -61,7 +61,7 @@ def load_with_spec(path: Path, spec: ModelSpec, hints: Hints, notify: Notify) ->
         raise ModelError(f"{name} gives {count} scores, {SPEC_FILE_NAME} beside it has {len(spec.labels)} labels")
     notify(f"model: {name}")
     scores = _scorer(model, spec.preprocessing, True, name)
-    return Predictor(name, spec.preprocessing, spec.labels.names, scores, spec.task, least_scores(spec))
+    return Predictor(name, spec.preprocessing, spec.labels.names, scores, spec.task, spec.least_scores())
 
 
 def read_keras(path: Path) -> Any:

@@ -15,7 +15,7 @@ from toolkit.predict.graph_session import GraphRunner
 from toolkit.predict.inputs import frozen_graph
 from toolkit.predict.options import Hints
 from toolkit.predict.pixels import choose_preprocessing
-from toolkit.predict.predictor import Notify, Predictor, least_scores
+from toolkit.predict.predictor import Notify, Predictor
 from toolkit.predict.saved_functions import FunctionRunner, Signature
 
 GRAPH_FILE = "saved_model.pb"
@@ -58,7 +58,7 @@ def load(folder: Path, hints: Hints, notify: Notify) -> Predictor:
     notify(f"model: {name}; {reason}")
     if spec is not None:
         scores = checked_scores(runner, preprocessing, len(spec.labels), name)
-        return Predictor(name, preprocessing, spec.labels.names, scores, spec.task, least_scores(spec))
+        return Predictor(name, preprocessing, spec.labels.names, scores, spec.task, spec.least_scores())
     return frozen_graph.with_labels(runner, preprocessing, folder, hints, notify)
 
 

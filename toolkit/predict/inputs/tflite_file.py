@@ -11,7 +11,7 @@ from runtime.file_kind import shown
 from runtime.quiet import quiet_stderr
 from toolkit.predict.labels import choose_labels
 from toolkit.predict.options import Hints
-from toolkit.predict.predictor import Notify, Predictor, least_scores
+from toolkit.predict.predictor import Notify, Predictor
 
 _TAKEN = frozenset({"labels", "mean", "std", "resample"})
 
@@ -36,5 +36,5 @@ def load(path: Path, hints: Hints, notify: Notify) -> Predictor:
         labels = choose_labels(hints.labels, classifier.model.classes, path, notify)
     if len(labels) != classifier.model.classes:
         raise ModelError(f"{shown(path)} gives {classifier.model.classes} score, not one for each label")
-    least = least_scores(contract.spec) if contract.spec is not None else ()
+    least = contract.least_scores
     return Predictor(shown(path), contract.preprocessing, labels, classifier.scores, contract.task, least)
