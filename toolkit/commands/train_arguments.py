@@ -149,7 +149,8 @@ def _add_tuning(group: argparse._ArgumentGroup) -> None:
         "--patience",
         metavar="N",
         type=int,
-        help="stop when N epochs brought nothing better on validation; the best weights are kept either way",
+        help="stop when N epochs brought nothing better on validation; 0 never stops; the best weights are kept either "
+        "way (default: 5; scratch 20)",
     )
     group.add_argument("--layer-decay", metavar="F", type=float, help="learning rate of a block over that of the next")
     group.add_argument("--weight-decay", metavar="F", type=float, help="of AdamW")

@@ -58,7 +58,7 @@ class FinetuneOptions:
     dropout: float = 0.2
     ema: float = 0.99
     augmentation: Augmentation = STRONG
-    patience: int = 0
+    patience: int = 5
     batch_norm: BatchNorm = "frozen"
     precision: Precision = "float32"
     seed: int = 0
@@ -99,6 +99,7 @@ SCRATCH = FinetuneOptions(
     learning_rate=2e-3,
     layer_decay=1.0,
     weight_decay=0.05,
+    patience=20,
     batch_norm="batch",
     ema=0.995,
 )
