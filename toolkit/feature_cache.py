@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -30,13 +30,15 @@ class FeatureCache:
     Args:
         path: of the file; made with its folders when missing. A damaged one is moved aside (``.damaged``), and
             the cache begins anew.
+        notify: is told so in one line.
 
     Raises:
         DataError: the file cannot be made or opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, notify: Callable[[str], None] = lambda _message: None) -> None:
         self.path = path
+        self._notify = notify
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = self._open()
@@ -52,8 +54,13 @@ class FeatureCache:
             return self._begin_anew()
 
     def _begin_anew(self) -> sqlite3.Connection:
+        aside = self.path.with_suffix(".damaged")
         with suppress(FileNotFoundError):  # another run was quicker
-            self.path.replace(self.path.with_suffix(".damaged"))
+            self.path.replace(aside)
+            self._notify(
+                f"warning: the cache {shown(self.path)} is damaged; it is now {shown(aside.name)}, and what it held is "
+                "computed again"
+            )
         return _connect(self.path)
 
     def _failure(self, error: Exception) -> DataError:

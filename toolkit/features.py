@@ -103,6 +103,7 @@ def extract_features(
     cache_dir: Path,
     views: CachedViews | None = None,
     viewed: Collection[str] = (),
+    notify: Callable[[str], None] = lambda _message: None,
 ) -> FeatureTable:
     """Look every picture up in the cache and compute what is missing; a picture is decoded once for all its views.
 
@@ -116,6 +117,7 @@ def extract_features(
         cache_dir: of the toolkit; the cache is ``features.sqlite`` in it.
         views: random ones to compute as well; None for none.
         viewed: digests of the pictures that have them.
+        notify: is told in one line where the cache is damaged.
 
     Raises:
         DataError: the cache cannot be used.
@@ -125,7 +127,7 @@ def extract_features(
         spaces += [views.space(spaces[0], number) for number in range(views.count)]
     paths = {image.digest: image.path for image in images}
     wanted = {digest: range(len(spaces) if digest in viewed else 1) for digest in paths}
-    with FeatureCache(cache_dir / "features.sqlite") as cache:
+    with FeatureCache(cache_dir / "features.sqlite", notify) as cache:
         found = [cache.get(space, [d for d in paths if slot in wanted[d]]) for slot, space in enumerate(spaces)]
         missing = {d: [slot for slot in wanted[d] if d not in found[slot]] for d in paths}
         missing = {d: slots for d, slots in missing.items() if slots}

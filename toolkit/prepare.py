@@ -120,7 +120,7 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
     fixed = rehearsal.fixed(index)
     shares_of = split_images(index.images, options.split, fixed)
     viewed = {index.images[p].digest for share in ("training", "validation") for p in shares_of[share]}
-    table = extract_features(backbone, preprocessing, rehearsal.files(index), cache_dir, views, viewed)
+    table = extract_features(backbone, preprocessing, rehearsal.files(index), cache_dir, views, viewed, notify)
     if table.failures:
         index = index.without(table.failures)
         notify(f"damaged, found while decoding and skipped: {len(table.failures)}")
@@ -178,7 +178,7 @@ def _read_folder(
     signatures: dict[str, Signature] = {}
     if not options.near_duplicates:
         return index_folder(image_dir, options.task, least=least), signatures
-    with SignatureCache(cache_dir) as cache:
+    with SignatureCache(cache_dir, notify) as cache:
 
         def look(digest: str, image: Image, path: Path) -> None:
             signatures[digest] = cache.signature(digest, image, path)

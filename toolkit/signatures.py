@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -104,13 +105,14 @@ class SignatureCache:
 
     Args:
         cache_dir: of the toolkit; the cache is ``features.sqlite`` in it.
+        notify: is told in one line where the cache is damaged.
 
     Raises:
         DataError: the cache cannot be used.
     """
 
-    def __init__(self, cache_dir: Path) -> None:
-        self._cache = FeatureCache(cache_dir / "features.sqlite")
+    def __init__(self, cache_dir: Path, notify: Callable[[str], None] = lambda _message: None) -> None:
+        self._cache = FeatureCache(cache_dir / "features.sqlite", notify)
         self._lock = threading.Lock()
         self._fresh: dict[str, NDArray[np.float32]] = {}
         self._stored = time.monotonic()

@@ -58,10 +58,13 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_moved_aside(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "features.sqlite"
     path.write_bytes(content)
-    with FeatureCache(path) as cache:
+    said: list[str] = []
+    with FeatureCache(path, said.append) as cache:
         cache.put(SPACE, vectors(1))
         assert len(cache.get(SPACE, [key(1)])) == 1
     assert (tmp_path / "features.damaged").read_bytes() == content
+    (line,) = said
+    assert f"the cache {path} is damaged; it is now features.damaged" in line
 
 
 def test_damage_inside_is_found_when_reading(tmp_path: Path) -> None:
