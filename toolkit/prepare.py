@@ -152,7 +152,7 @@ def _index(
     image_dir: Path, options: TrainOptions, earlier: Earlier | None, cache_dir: Path, notify: Notify
 ) -> tuple[DatasetIndex, Rehearsal]:
     """The pictures, those that belong together in groups; one line for each thing that looks wrong is told."""
-    index, signatures = _read_folder(image_dir, options, 2 if earlier is None else 1, cache_dir)
+    index, signatures = _read_folder(image_dir, options, 2 if earlier is None else 1, cache_dir, notify)
     background = f" and {index.negatives} of no class" if index.negatives else ""
     found = (
         f"{len(index.images) - index.negatives} pictures in {len(index.labels)} classes{background}, "
@@ -172,7 +172,7 @@ def _index(
 
 
 def _read_folder(
-    image_dir: Path, options: TrainOptions, least: int, cache_dir: Path
+    image_dir: Path, options: TrainOptions, least: int, cache_dir: Path, notify: Notify
 ) -> tuple[DatasetIndex, dict[str, Signature]]:
     """The pictures and, where near duplicates are looked for, what they look like."""
     signatures: dict[str, Signature] = {}
