@@ -105,6 +105,8 @@ def _report_skipped(skipped: tuple[SkippedFile, ...]) -> None:
 def _report(result: TrainResult) -> None:
     for share, accuracy in result.accuracy.items():
         print(f"{share + ' accuracy':<20} {accuracy}")
+    if result.spec.task == "multi-label":
+        print("a picture counts as right when exactly its labels are answered, each from its own least score on")
     folder = result.folder
     if result.written:
         print(f"model written to {shown(folder)}")
