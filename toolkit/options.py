@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from runtime.errors import UsageError
 from runtime.spec import Task
@@ -76,9 +76,9 @@ class TrainOptions:
     """
 
     output_dir: Path = Path("model")
+    architecture: str | None = None
     mode: Mode = "bottleneck"
     task: Task = "single-label"
-    architecture: str | None = None
     input_size: int | None = None
     earlier: Path | None = None
     name: str | None = None
@@ -100,6 +100,9 @@ class TrainOptions:
     command: str = ""
 
     def __post_init__(self) -> None:
+        for name, value, choices in (("mode", self.mode, get_args(Mode)), ("task", self.task, get_args(Task))):
+            if value not in choices:
+                raise UsageError(f"the {name} must be one of {', '.join(choices)}, not {value!r}")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"--seed must be 0 or more and less than 2**32, not {self.seed}")
         if self.calibration_images < 1:

@@ -223,3 +223,9 @@ def test_model_dir_says_which_file(trained: Trained, shared_models: Path, tmp_pa
     result = train(trained.pictures, options, notify=messages.append)
     assert f"mobilenet_1.00_224, weights from {shared_models / 'mobilenet_1_0_224_tf_no_top.h5'}" in messages
     assert result.spec.provenance["weights"] != trained.result.spec.provenance["weights"]
+
+
+@pytest.mark.parametrize("values", [{"mode": "mobilenet_1.00_224"}, {"task": "both"}])
+def test_a_mode_that_does_not_exist(values: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="must be one of .*, not '"):
+        TrainOptions(**values)  # type: ignore[arg-type]
