@@ -26,7 +26,7 @@ from toolkit.heat_maps import HeatMap, HeatMapper, draw_heat_maps, heat_examples
 from toolkit.label_match import LabelMatch, match_labels
 from toolkit.model_to_evaluate import RunnableModel, runnable_model
 from toolkit.progress import progress_bar
-from toolkit.records import DatasetIndex, ImageRecord, SkippedFile
+from toolkit.records import DatasetIndex, SkippedFile
 from toolkit.report.content import EVALUATED, Composition, ReportContent
 from toolkit.report.metrics import metrics_bytes, report_metrics
 from toolkit.report.page import write_report
@@ -103,7 +103,7 @@ def evaluate(
     contract = read_contract(runnable.path, options.overrides)
     for warning in contract.warnings:
         notify(f"warning: {warning}")
-    index = index_folder(image_dir)
+    index = index_folder(image_dir, contract.task, least=1)  # one class is enough to look at
     notify(f"{len(index.images)} pictures in {len(index.labels)} classes, {len(index.skipped)} files skipped")
     match = _match(index, contract)
     notes = _match_notes(index, match)
@@ -182,7 +182,7 @@ def _evaluation(
     index: DatasetIndex, match: LabelMatch, contract: ModelContract, scores: NDArray[np.float32]
 ) -> Evaluation:
     ids = [match.class_ids.get(label) for label in index.labels]
-    truth = [[i for c in _class_ids(image) if (i := ids[c]) is not None] for image in index.images]
+    truth = [[i for c in image.class_ids if (i := ids[c]) is not None] for image in index.images]
     spec = contract.spec
     return Evaluation(
         labels=contract.labels,
@@ -192,13 +192,8 @@ def _evaluation(
         truth=truth_matrix(truth, len(contract.labels)),
         scores=scores,
         thresholds=spec.thresholds if spec else {},
-        unknown_below=float(getattr(spec, "unknown_below", 0.0)),
+        unknown_below=spec.unknown_below if spec else 0.0,
     )
-
-
-def _class_ids(image: ImageRecord) -> tuple[int, ...]:
-    ids: tuple[int, ...] = getattr(image, "class_ids", (image.class_id,))
-    return ids
 
 
 def _content(
