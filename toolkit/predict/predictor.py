@@ -40,8 +40,7 @@ class Predictor:
 
 def least_scores(spec: ModelSpec) -> tuple[float, ...]:
     """The score from which on each class of a spec is an answer, 0..1."""
-    floor = float(getattr(spec, "unknown_below", 0.0))
-    return tuple(max(floor, spec.thresholds.get(label, 0.0)) for label in spec.labels)
+    return tuple(max(spec.unknown_below, spec.thresholds.get(label, 0.0)) for label in spec.labels)
 
 
 def probabilities(values: NDArray[Any], known: bool | None, name: str) -> Floats:
