@@ -103,7 +103,7 @@ def evaluate(
     contract = read_contract(runnable.path, options.overrides)
     for warning in contract.warnings:
         notify(f"warning: {warning}")
-    index = index_folder(image_dir, contract.task, least=1)  # one class is enough to look at
+    index = index_folder(image_dir, contract.task, least=1)
     notify(f"{len(index.images)} pictures in {len(index.labels)} classes, {len(index.skipped)} files skipped")
     match = _match(index, contract)
     notes = _match_notes(index, match)

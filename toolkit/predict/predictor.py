@@ -40,7 +40,8 @@ class Predictor:
 
 def least_scores(spec: ModelSpec) -> tuple[float, ...]:
     """The score from which on each class of a spec is an answer, 0..1."""
-    return tuple(max(spec.unknown_below, spec.thresholds.get(label, 0.0)) for label in spec.labels)
+    floor = float(getattr(spec, "unknown_below", 0.0))
+    return tuple(max(floor, spec.thresholds.get(label, 0.0)) for label in spec.labels)
 
 
 def probabilities(values: NDArray[Any], known: bool | None, name: str) -> Floats:
