@@ -88,8 +88,8 @@ def evaluate(
 
     Args:
         model: a ``.tflite`` file, or a bundle; see ``runnable_model`` for what is run of it.
-        image_dir: the folder. Its folders are matched to the model's labels by name; pictures in one that matches
-            none count as pictures of no class.
+        image_dir: the folder; for a multi-label model a ``labels.csv`` in it counts. Its folders are matched to the
+            model's labels by name; pictures in one that matches none count as pictures of no class.
         options: None takes the defaults.
         notify: is told in one line what happens.
 

@@ -212,8 +212,9 @@ def _require_shares(index: DatasetIndex, split: dict[Share, list[int]], shares: 
         if not counts.all():
             label = index.labels[int(counts.argmin())]
             raise DataError(
-                f"the class {label!r} has no picture for the {share} share: its pictures look so much alike that they "
-                "stay together (--no-near-duplicates parts them); add pictures that differ"
+                f"the class {label!r} has no picture for the {share} share: near duplicates stay together "
+                "(--no-near-duplicates parts them), and so do files of one name before _nohash_ and the labels of a "
+                "picture; add pictures that differ"
             )
 
 

@@ -17,6 +17,9 @@ RejectChoice = Literal["auto", "off"]
 AUTO_RATE, AUTO_RATE_ALONE = 0.05, 0.01
 #: Without negatives, fewer known validation pictures than this say nothing of a rate of 1 in 100.
 LEAST_KNOWN = 100
+#: No limit is higher. Scores of an int8 model go in steps of 1/256 and end at 255/256 (LiteRT's quantization spec,
+#: SOFTMAX): above that it would reject everything. What is left is a step and a half for its rounding.
+HIGHEST_LIMIT = 0.99
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,8 @@ def choose_rejection(scores: Floats, truth: Bools, choice: RejectChoice | float)
 
 
 def _at_rate(inside: Floats, rate: float) -> float:
-    """The largest limit under which at most this share of the known, sorted, lies."""
-    return float(inside[min(int(rate * len(inside)), len(inside) - 1)])
+    """The largest limit under which at most this share of the known, sorted, lies; ``HIGHEST_LIMIT`` at most."""
+    return min(float(inside[min(int(rate * len(inside)), len(inside) - 1)]), HIGHEST_LIMIT)
 
 
 def _rejection(limit: float, inside: Floats, outside: Floats, why: str) -> Rejection:

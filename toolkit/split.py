@@ -95,7 +95,8 @@ def _fill_shares(
         for class_id in class_ids:
             groups_of[class_id].append(group)
     sizes = Counter((class_id, share_of[group]) for group, ids in classes_of.items() for class_id in ids)
-    for class_id, groups in sorted(groups_of.items()):
+    # The rarest first: groups with several labels are few, and the others can do without them.
+    for class_id, groups in sorted(groups_of.items(), key=lambda item: (len(item[1]), item[0])):
         for share in shares:
             if sizes[class_id, share]:
                 continue

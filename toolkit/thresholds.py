@@ -10,10 +10,13 @@ from toolkit.head import Bools, Floats
 DEFAULT_THRESHOLD = 0.5
 #: Pictures of either kind that are too few.
 LEAST_PICTURES = 5
+#: Thresholds lie between these. Scores of an int8 model go from 0 to 255/256 in steps of 1/256 (LiteRT's quantization
+#: spec, LOGISTIC): it reaches nothing higher, and what it rounds to 0 must not hold.
+LOWEST, HIGHEST = 0.5 / 256, 0.99
 
 
 def choose_thresholds(scores: Floats, truth: Bools, labels: tuple[str, ...]) -> dict[str, float]:
-    """The score with the best F1 for each label; between two scores, their mean.
+    """The score with the best F1 for each label; between two scores, their mean; within ``LOWEST`` and ``HIGHEST``.
 
     Z. C. Lipton et al., "Thresholding Classifiers to Maximize F1 Score", https://arxiv.org/abs/1402.1892.
 
@@ -36,4 +39,4 @@ def _best(scores: Floats, truth: Bools) -> float:
     f1[:-1][ordered[:-1] == ordered[1:]] = 0
     last = int(f1.argmax())
     below = ordered[last + 1] if last + 1 < len(ordered) else 0.0
-    return round(float(ordered[last] + below) / 2, 4)
+    return round(min(max(float(ordered[last] + below) / 2, LOWEST), HIGHEST), 4)

@@ -106,3 +106,22 @@ def test_none_of_these(tmp_path: Path, capsys: Capture) -> None:
     assert "unknown: no score is high enough" in capsys.readouterr().out
     assert cli.main([*command, "--reject", "off"]) == 0
     assert json.loads((model / "spec.json").read_bytes())["unknown_below"] == 0
+
+
+def test_easy_classes_are_known_to_the_int8_model_too(tmp_path: Path, capsys: Capture) -> None:
+    """Every score of the trained model is 1.0; the highest of an int8 one is 255/256."""
+    photos, random = tmp_path / "colours", np.random.default_rng(0)
+    for label, colour in (("red", (200, 20, 20)), ("blue", (20, 20, 200))):
+        (photos / label).mkdir(parents=True)
+        for number in range(65):
+            pixels = np.clip(np.array(colour) + random.integers(-30, 30, (96, 96, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(photos / label / f"{number}.png")
+    model, cache = tmp_path / "model", tmp_path / "cache"
+    command = ["train", str(photos), "--output-dir", str(model), "--cache-dir", str(cache), "--no-near-duplicates"]
+    assert cli.main(command) == 0
+    assert json.loads((model / "spec.json").read_bytes())["unknown_below"] > 0.9, "else this proves nothing"
+    assert cli.main(["convert", str(model), "--quantize"]) == 0
+    for kind in ("float32", "int8"):
+        for label in ("red", "blue"):
+            found = answers(capsys, model / "export" / f"colours_{kind}.tflite", photos / label)
+            assert [answer["labels"] for answer in found] == [[label]] * 65

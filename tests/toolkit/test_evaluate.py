@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,3 +176,58 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for part in ("IMAGE_DIR", "report.html", "default: evaluation", "--resample", "pictures of no class"):
         assert part in " ".join(text.split())
+
+
+def small_model(root: Path, tmp_path: Path, *options: str) -> Path:
+    """A bundle of the smallest network with random weights."""
+    words = ("train", root, "--output-dir", tmp_path / "small", "--cache-dir", tmp_path / "cache", *options)
+    assert toolkit(*words, "--architecture", "mobilenet_0.25_128", "--weights", "none", "--no-near-duplicates") == 0
+    return tmp_path / "small"
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], model: Path, root: Path, tmp_path: Path) -> dict[str, Any]:
+    capsys.readouterr()
+    words = ("evaluate", model, root, "--output-dir", tmp_path / "out", "--cache-dir", tmp_path / "cache")
+    assert toolkit(*words) == 0
+    metrics: dict[str, Any] = json.loads((tmp_path / "out" / "metrics.json").read_bytes())
+    return metrics
+
+
+def test_one_class_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_classes(tmp_path / "photos", {"a": 8, "b": 8})
+    model = small_model(root, tmp_path)
+    shutil.copytree(root / "b", tmp_path / "more" / "b")
+    figures = evaluated(capsys, model, tmp_path / "more", tmp_path)["evaluations"]["evaluated"]
+    assert [row["support"] for row in figures["per_class"]] == [0, 8]
+    assert figures["pictures"] == 8
+    assert "the folder holds pictures of the training" in capsys.readouterr().err
+    assert toolkit("train", tmp_path / "more", "--output-dir", tmp_path / "m") == 1, "training needs two"
+
+
+def test_pictures_of_no_class_and_the_models_own_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_classes(tmp_path / "photos", {"a": 70, "b": 70, "_background_": 30})
+    model = small_model(root, tmp_path, "--reject", "30%")
+    limit = json.loads((model / "spec.json").read_bytes())["unknown_below"]
+    assert limit > 0.5
+    figures = evaluated(capsys, model, root, tmp_path)["evaluations"]["evaluated"]
+    assert (figures["pictures"], figures["accuracy"]["images"]) == (170, 140)
+    assert figures["unknown"]["below"] == limit
+    assert figures["unknown"]["negatives_rejected"]["images"] == 30
+    assert figures["unknown"]["rejected"]["count"] > 0
+    assert "this is the folder that the model was trained on" in capsys.readouterr().err
+
+
+def test_several_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A labels.csv counts, the folder of the training is known again, and its test pictures score as they did."""
+    root = make_classes(tmp_path / "photos", {"x": 60})
+    rows = [("red;青", "red", "青", "")[number % 4] for number in range(60)]
+    lines = [f"x/{number:03d}.png,{labels}" for number, labels in enumerate(rows)]
+    (root / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+    model = small_model(root, tmp_path, "--multi-label")
+    trained_metrics = json.loads((model / "metrics.json").read_bytes())
+    metrics = evaluated(capsys, model, root, tmp_path)
+    assert "this is the folder that the model was trained on" in capsys.readouterr().err
+    figures = metrics["evaluations"]["evaluated"]
+    assert (figures["task"], figures["pictures"], figures["accuracy"]["images"]) == ("multi-label", 60, 60)
+    assert {row["label"]: row["support"] for row in figures["per_class"]} == {"red": 30, "青": 30}
+    assert metrics["accuracy"]["the test pictures among them"] == trained_metrics["accuracy"]["test"]

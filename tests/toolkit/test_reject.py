@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from runtime.errors import UsageError
-from toolkit.reject import AUTO_RATE, LEAST_KNOWN, choose_rejection, parse_reject
+from toolkit.reject import AUTO_RATE, LEAST_KNOWN, RejectChoice, choose_rejection, parse_reject
 from toolkit.thresholds import DEFAULT_THRESHOLD, choose_thresholds
+
+#: Highest score of an int8 model.
+INT8_BEST = 255 / 256
 
 
 def top_scores(*tops: float) -> np.ndarray:
@@ -72,6 +75,25 @@ def test_the_picture_at_the_limit_is_still_answered() -> None:
         found = choose_rejection(scores, np.tile(KNOWN, (120, 1)), 0.1)
         rejected = (scores.max(axis=1) < found.unknown_below).sum()
         assert rejected == found.known.correct <= 12
+
+
+@pytest.mark.parametrize("choice", ["auto", 0.05, 0.5])
+@pytest.mark.parametrize("negatives", [0, 30])
+def test_an_int8_model_can_reach_the_limit(choice: RejectChoice | float, negatives: int) -> None:
+    # Of classes that are very easy to tell every score is 1; negatives of these are nearly as sure.
+    scores = top_scores(*[1.0] * 200, *np.linspace(0.6, 0.9999, negatives))
+    truth = np.array([KNOWN] * 200 + [NONE] * negatives)
+    found = choose_rejection(scores, truth, choice)
+    assert 0 < found.unknown_below < INT8_BEST - 1 / 256
+    assert found.known.correct == 0
+
+
+@pytest.mark.parametrize(("high", "low"), [(1.0, 0.99999), (1e-5, 1e-7)])
+def test_thresholds_that_an_int8_model_can_tell(high: float, low: float) -> None:
+    truth = np.arange(40)[:, None] % 2 == 0
+    scores = np.where(truth, high, low).astype(np.float32)
+    (threshold,) = choose_thresholds(scores, truth, ("a",)).values()
+    assert 0 < threshold < INT8_BEST, "0 would hold of every picture, 1 of none"
 
 
 def test_thresholds_have_the_best_f1() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,58 @@ def test_they_leave_it_only_for_a_share_that_would_be_empty() -> None:
     free, *known = images
     split = split_images(images, SplitOptions(0, 10), {image.group: "training" for image in known})
     assert split["test"] == [images.index(free)]
+
+
+def grouped(seed: int, several: bool) -> list[ImageRecord]:
+    """Pictures of up to five classes in groups of one to four; with ``several`` a group has none to three labels."""
+    draw = random.Random(seed)
+    classes = draw.randint(2, 5)
+    images = []
+    for group in range(draw.randint(3 * classes, 8 * classes)):
+        labels = sorted(draw.sample(range(classes), draw.randint(0, min(3, classes)))) if several else [group % classes]
+        key = hashlib.sha256(b"%d group %d" % (seed, group)).hexdigest()
+        for number in range(draw.randint(1, 4)):
+            digest = hashlib.sha256(b"%d %d %d" % (seed, group, number)).hexdigest()
+            images.append(ImageRecord(Path(f"{group}-{number}.png"), tuple(labels), digest, key))
+    return images
+
+
+@pytest.mark.parametrize("percentages", [(10, 10), (1, 1), (33, 33)])
+@pytest.mark.parametrize(("several", "most_short"), [(False, 0), (True, 4)])
+def test_groups_stay_whole_and_no_share_lacks_a_class(
+    percentages: tuple[float, float], several: bool, most_short: int
+) -> None:
+    """Every class has three groups. Labels that share all of theirs with others cannot always be parted."""
+    short = tried = 0
+    for seed in range(600):
+        images = grouped(seed, several)
+        groups: dict[int, set[str]] = defaultdict(set)
+        for image in images:
+            for class_id in image.class_ids:
+                groups[class_id].add(image.group)
+        if min(map(len, groups.values())) < 3:
+            continue
+        tried += 1
+        split = split_images(images, SplitOptions(*percentages))
+        assert sorted(p for positions in split.values() for p in positions) == list(range(len(images)))
+        places = {image.group: set[Share]() for image in images}
+        for share, positions in split.items():
+            for position in positions:
+                places[images[position].group].add(share)
+        assert all(len(shares) == 1 for shares in places.values())
+        found = [{c for p in positions for c in images[p].class_ids} for positions in split.values()]
+        short += any(have != set(groups) for have in found)
+    assert tried > 400
+    assert short <= most_short
+
+
+def test_pictures_of_no_class_are_split_by_their_content_alone() -> None:
+    negatives = [ImageRecord(image.path, (), image.digest) for image in records(9, [400])]
+    images = [*records(0, [30, 30]), *negatives]
+    split = split_images(images, SplitOptions(10, 20))
+    counts = {share: sum(not images[p].class_ids for p in positions) for share, positions in split.items()}
+    assert sum(counts.values()) == 400
+    assert counts["test"] / 400 == pytest.approx(0.2, abs=0.05)
+    assert counts["validation"] / 400 == pytest.approx(0.1, abs=0.05)
+    without = share_of(images[:60], SplitOptions(10, 20))
+    assert {d: s for d, s in share_of(images, SplitOptions(10, 20)).items() if d in without} == without

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.toolkit.pictures import make_classes
+from toolkit import features
 from toolkit.backbones.catalog import find_architecture
 from toolkit.backbones.registry import Backbone, load_backbone
 from toolkit.dataset import index_folder
@@ -62,3 +63,29 @@ def test_a_view_that_is_the_picture_has_its_features(backbone: Backbone, tmp_pat
     table = extract(backbone, root, tmp_path / "cache", CachedViews(Augmentation(), 1, 0))
     for digest, vectors in table.views.items():
         np.testing.assert_allclose(vectors[0], table.vectors[digest], rtol=1e-5, atol=1e-6)
+
+
+def test_an_interruption_keeps_whole_pictures(
+    backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_classes(tmp_path / "photos", {"a": 8, "b": 3})
+    views = CachedViews(MODERN, 2, 0)
+    real = features.compute
+
+    def interrupted(*args: object, **options: object) -> object:
+        for number, result in enumerate(real(*args, **options)):  # type: ignore[arg-type]
+            if number == 5:
+                raise KeyboardInterrupt
+            yield result
+
+    monkeypatch.setattr(features, "compute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract(backbone, root, tmp_path / "cache", views)
+    monkeypatch.setattr(features, "compute", real)
+    rest = extract(backbone, root, tmp_path / "cache", views)
+    assert (rest.from_cache, rest.computed) == (5, 3 * 3 + 3), "five pictures of class a with both views are there"
+    whole = extract(backbone, root, tmp_path / "other cache", views)
+    for digest, vector in whole.vectors.items():
+        np.testing.assert_array_equal(vector, rest.vectors[digest])
+    for digest, vectors in whole.views.items():
+        np.testing.assert_array_equal(vectors, rest.views[digest])

@@ -26,7 +26,8 @@ MODEL is a .tflite file, ours or anybody's, or a bundle of `toolkit train`. Of a
 where `toolkit convert` has made it, else the trained model is converted to float32 first (some 20 seconds, once).
 
 Folders are matched to the model's classes by name. Pictures in a folder that is named like no class count as
-pictures of no class, for which `unknown` is the right answer; classes without a folder are not measured.
+pictures of no class, for which `unknown` is the right answer; classes without a folder are not measured. Of a
+multi-label model's folder a labels.csv counts, as in training.
 """
 _EPILOG = """\
 examples:
