@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes, upright_rgb
 from runtime.interpreter import LoadedModel
 from runtime.preprocess import image_from_array, normalize, resize
+from runtime.spec import Task
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -140,9 +142,7 @@ class Classifier:
 
     def rank(self, scores: NDArray[np.float32], top_k: int, threshold: float = 0.0) -> tuple[Prediction, ...]:
         """The best classes, best first; equal scores in the order of their ids."""
-        order = np.argsort(-scores, kind="stable")[: max(0, top_k)]
-        labels = self.contract.labels
-        return tuple(Prediction(int(i), labels[i], float(scores[i])) for i in order if float(scores[i]) >= threshold)
+        return rank_scores(scores, self.contract.labels, top_k, threshold)
 
     def answer(self, scores: NDArray[np.float32]) -> tuple[str, ...]:
         """The labels that hold, best first; see ``Classification.labels``.
@@ -150,11 +150,7 @@ class Classifier:
         Args:
             scores: float32 (classes,), as ``scores`` gives them.
         """
-        labels, least = self.contract.labels, self.contract.least_scores
-        order = np.argsort(-scores, kind="stable")
-        if self.contract.task == "single-label":
-            order = order[:1]
-        return tuple(labels[i] for i in order if float(scores[i]) >= least[i])
+        return answered_labels(scores, self.contract.labels, self.contract.least_scores, self.contract.task)
 
     def _decode(self, picture: str | Path | bytes | Image | NDArray[np.uint8]) -> Image:
         if isinstance(picture, bytes):
@@ -177,6 +173,38 @@ class Classifier:
             exponentials = np.exp(real - real.max())
             real = exponentials / exponentials.sum()
         return np.clip(real, 0.0, 1.0)
+
+
+def rank_scores(
+    scores: NDArray[np.float32], labels: Sequence[str], top_k: int, threshold: float = 0.0
+) -> tuple[Prediction, ...]:
+    """The best classes, best first; equal scores in the order of their ids.
+
+    Args:
+        scores: float32 (classes,), 0..1.
+        labels: of the classes.
+        top_k: number of predictions at most.
+        threshold: least score of a prediction, 0..1.
+    """
+    order = np.argsort(-scores, kind="stable")[: max(0, top_k)]
+    return tuple(Prediction(int(i), labels[i], float(scores[i])) for i in order if float(scores[i]) >= threshold)
+
+
+def answered_labels(
+    scores: NDArray[np.float32], labels: Sequence[str], least: Sequence[float], task: Task
+) -> tuple[str, ...]:
+    """The labels that hold, best first; see ``Classification.labels``.
+
+    Args:
+        scores: float32 (classes,), 0..1.
+        labels: of the classes.
+        least: the score from which on each class counts as an answer, 0..1.
+        task: with ``single-label`` only the best class can hold.
+    """
+    order = np.argsort(-scores, kind="stable")
+    if task == "single-label":
+        order = order[:1]
+    return tuple(labels[i] for i in order if float(scores[i]) >= least[i])
 
 
 def _pairs(*moments: float) -> list[tuple[float, float]]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.bundle import METRICS_FILE, REPORT_PAGE
 from runtime.classifier import Classifier
 from runtime.contract import ModelContract, Overrides, read_contract
 from runtime.errors import DataError, ImageError, ModelError, UsageError
@@ -33,8 +34,6 @@ from toolkit.report.page import write_report
 from toolkit.score_pictures import score_pictures
 from toolkit.training_overlap import find_overlap
 
-REPORT_FILE = "report.html"
-METRICS_FILE = "metrics.json"
 _NO_HEAT = (
     "There are none: this file does not end in a feature map, a global average pool and dense layers, "
     "which class activation mapping needs."
@@ -120,7 +119,7 @@ def evaluate(
         evaluations["the test pictures among them"] = evaluation.subset(np.array(overlap.test_rows, np.int64))
     content = _content(model, runnable, contract, index, evaluations, options, notes)
     metrics = report_metrics(content)
-    write_report(content, options.output_dir / REPORT_FILE)  # the larger first: a full disk is found out here
+    write_report(content, options.output_dir / REPORT_PAGE)  # the larger first: a full disk is found out here
     write_bytes(options.output_dir / METRICS_FILE, metrics_bytes(metrics))
     return EvaluateResult(options.output_dir, runnable.path, evaluation, metrics, index.skipped)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from toolkit.head import Head, Layer, image_weights, soft_targets
 from toolkit.head_fit import HeadData, HeadFit, fit_head, progress_total
 from toolkit.options import TrainOptions
 from toolkit.prepare import Notify, Prepared
-from toolkit.progress import Progress, progress_bar
+from toolkit.progress import Progress, progress_bar, silent_progress
 from toolkit.records import ImageRecord, targets_of
 from toolkit.refit import best_head
 from toolkit.report.content import Chart, Series
@@ -85,7 +85,7 @@ def _train_head(
     total, unit = progress_total(options.head)
     # Reports are progress enough, and a bar between them would be torn to pieces.
     shown: AbstractContextManager[Progress] = (
-        nullcontext(_Silent()) if options.reports.interval else progress_bar("Training the head", total, unit=unit)
+        silent_progress() if options.reports.interval else progress_bar("Training the head", total, unit=unit)
     )
     # A network that is trained next is judged by the validation share: its head must not have learned from that.
     alone = options.mode == "bottleneck"
@@ -112,13 +112,6 @@ def _penalty_chart(trained: HeadFit) -> tuple[Chart, ...]:
     return (
         Chart("Choosing the penalty of the head", "log10 of the penalty", "cross-entropy, nats", (line,), note=note),
     )
-
-
-class _Silent:
-    """Progress that nobody watches."""
-
-    def update(self, n: int = 1) -> None:
-        """Forget it."""
 
 
 def _tune(prepared: Prepared, head: Head, options: TrainOptions, notify: Notify) -> FinetuneResult:

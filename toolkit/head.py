@@ -149,7 +149,12 @@ def soft_targets(truth: Bools, task: Task, smoothing: float = 0.0) -> Floats:
     targets = truth.astype(np.float32)
     if task == "single-label":
         targets[~truth.any(axis=1)] = 1 / np.float32(truth.shape[1])
-    even = 1 / truth.shape[1] if task == "single-label" else 0.5
+    return smoothed(targets, smoothing, task)
+
+
+def smoothed(targets: Floats, smoothing: float, task: Task) -> Floats:
+    """Targets of which a share is spread: over all classes, or over yes and no of each label."""
+    even = 0.5 if task == "multi-label" else 1.0 / targets.shape[1]
     spread: Floats = targets * np.float32(1 - smoothing) + np.float32(smoothing * even)
     return spread
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.head_training import Examples, Floats, Task, losses_and_scores
+from runtime.spec import Task
+from toolkit.head_training import Examples, Floats, losses_and_scores
 
 #: Kernel (inputs, outputs) and bias (outputs,), float32.
 LayerArrays = tuple[Floats, Floats]

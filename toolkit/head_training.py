@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.spec import Task
 from toolkit.lbfgs import minimise
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Task = Literal["single-label", "multi-label"]
 
 #: L2 penalties that are tried, on features of mean 0 and mean square 1; half a decade apart.
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)

@@ -24,7 +24,8 @@ from runtime.preprocess import crop_box, normalize, resize
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing, Task
 from toolkit.evaluation import Evaluation, Example
-from toolkit.model_tail import DenseLayer, ModelTail, find_tail
+from toolkit.head import Layer
+from toolkit.model_tail import ModelTail, find_tail
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -73,7 +74,7 @@ class HeatMapper:
         task: of the scores.
     """
 
-    def __init__(self, tail: ModelTail, layers: Sequence[DenseLayer] | None, task: Task) -> None:
+    def __init__(self, tail: ModelTail, layers: Sequence[Layer] | None, task: Task) -> None:
         self._tail = tail
         self._layers = tuple(tail.layers if layers is None else layers)
         self._task = task
@@ -87,7 +88,7 @@ class HeatMapper:
         return None if tail is None or not tail.layers else cls(tail, None, task)
 
     @classmethod
-    def of_backbone(cls, model: bytes, layers: Sequence[DenseLayer], task: Task) -> HeatMapper | None:
+    def of_backbone(cls, model: bytes, layers: Sequence[Layer], task: Task) -> HeatMapper | None:
         """For a backbone's ``.tflite`` file and a head; None where it does not end in a global average pool."""
         tail = find_tail(model)
         return None if tail is None else cls(tail, layers, task)

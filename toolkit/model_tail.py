@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from converters.flatbuffer_model import pack_model, unpack_model
 from runtime.op_names import operator_name
+from toolkit.head import Layer
 
 Floats = NDArray[np.float32]
 
@@ -23,14 +24,6 @@ _SCORES = frozenset({"SOFTMAX", "LOGISTIC"})
 # TensorType and ActivationFunctionType of the TFLite schema.
 _DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 9: "i1"}
 _NO_ACTIVATION, _RELU = 0, 1
-
-
-@dataclass(frozen=True)
-class DenseLayer:
-    """``features @ kernel + bias``: float32 (inputs, outputs) and (outputs,)."""
-
-    kernel: Floats
-    bias: Floats
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,7 @@ class ModelTail:
     model: bytes
     scale: float
     zero_point: int
-    layers: tuple[DenseLayer, ...]
+    layers: tuple[Layer, ...]
 
 
 def find_tail(model: bytes) -> ModelTail | None:
@@ -65,7 +58,7 @@ def find_tail(model: bytes) -> ModelTail | None:
     content = unpack_model(model)
     graph = content.subgraphs[0]
     walk = _Walk(content)
-    layers: list[DenseLayer] = []
+    layers: list[Layer] = []
     tensor = int(graph.outputs[0])
     # Each step removes a producer, so a ring of operators ends too.
     while (operator := walk.producers.pop(tensor, None)) is not None:
@@ -137,7 +130,7 @@ class _Walk:
         result: NDArray[Any] = (values.astype(np.float32) - zero_point) * scale
         return result
 
-    def dense_layer(self, operator: Any, name: str, *, last: bool) -> DenseLayer | None:
+    def dense_layer(self, operator: Any, name: str, *, last: bool) -> Layer | None:
         """A FULLY_CONNECTED, or a convolution of a map of one place, as a dense layer."""
         activation = getattr(operator.builtinOptions, "fusedActivationFunction", _NO_ACTIVATION)
         if activation != (_NO_ACTIVATION if last else _RELU):
@@ -151,7 +144,7 @@ class _Walk:
         bias: NDArray[Any] | None = np.zeros(kernel.shape[1], np.float32)
         if len(operator.inputs) > 2 and int(operator.inputs[2]) >= 0:
             bias = self.constant(int(operator.inputs[2]))
-        return None if bias is None else DenseLayer(kernel.astype(np.float32), bias.astype(np.float32).reshape(-1))
+        return None if bias is None else Layer(kernel.astype(np.float32), bias.astype(np.float32).reshape(-1))
 
     def is_global_pool(self, operator: Any, name: str) -> bool:
         """Whether all places of a map, and nothing but them, become one."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.progress import Progress, progress_bar
+from toolkit.progress import Progress, progress_bar, silent_progress
 from toolkit.signatures import BITS, SIDE, Signature
 
 #: Pictures whose signatures differ in no more than so many of 256 bits are near duplicates. Measured on 800 flower
@@ -92,13 +92,8 @@ def _tiles(count: int) -> Iterator[tuple[int, int]]:
 
 def _progress(count: int) -> AbstractContextManager[Progress]:
     if count < _SHOW_PROGRESS_FROM:
-        return nullcontext(_Silent())
+        return silent_progress()
     return progress_bar("Comparing pictures", sum(1 for _ in _tiles(count)), unit=" tiles")
-
-
-class _Silent:
-    def update(self, n: int = 1) -> None:
-        pass
 
 
 def _differing(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,7 @@ class Prepared:
         truth = targets_of(images, len(self.index.labels))
         vectors = [self.table.vectors[image.digest] for image in images]
         features = np.stack(vectors) if vectors else np.zeros((0, self.width), np.float32)
-        numbers = {group: number for number, group in enumerate(sorted({i.group for i in self.index.images}))}
-        groups = np.array([numbers[image.group] for image in images], np.int64)
+        groups = np.array([self._group_numbers[image.group] for image in images], np.int64)
         plain = HeadData(features, truth, groups)
         rows = [row for row, image in enumerate(images) if views and image.digest in self.table.views]
         if not rows:
@@ -86,6 +86,10 @@ class Prepared:
         """Those of the positions in the index whose picture can be had, resized at least."""
         kept = self.rehearsal.pictures
         return [p for p in positions if kept.get(self.index.images[p].digest, True) is not None]
+
+    @cached_property
+    def _group_numbers(self) -> dict[str, int]:
+        return {group: number for number, group in enumerate(sorted({i.group for i in self.index.images}))}
 
     @property
     def width(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 
@@ -13,6 +13,16 @@ class Progress(Protocol):
 
     def update(self, n: int = 1) -> object:
         """Report that ``n`` more units are done."""
+
+
+class _Silent:
+    def update(self, n: int = 1) -> None:
+        pass
+
+
+def silent_progress() -> AbstractContextManager[Progress]:
+    """What ``progress_bar`` gives, for work that shows none."""
+    return nullcontext(_Silent())
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from toolkit.evaluation import Evaluation
 from toolkit.fit import Fitted
 from toolkit.heat_maps import HeatMap, HeatMapper, draw_heat_maps, heat_examples
 from toolkit.judge import HELD_OUT_RATE, HeldOut, Judged
-from toolkit.model_tail import DenseLayer
 from toolkit.options import TrainOptions
 from toolkit.prepare import Prepared
 from toolkit.records import targets_of
@@ -56,9 +55,10 @@ def report_content(
 def with_heat_maps(content: ReportContent, prepared: Prepared, fitted: Fitted, judged: Judged) -> ReportContent:
     """The report with class activation maps of some pictures of the share that is shown in detail."""
     evaluation: Evaluation = content.evaluation
-    layers = [DenseLayer(layer.kernel, layer.bias) for layer in judged.head.layers]
     try:
-        mapper = HeatMapper.of_backbone(fitted.backbone.tflite(prepared.cache_dir), layers, judged.head.task)
+        mapper = HeatMapper.of_backbone(
+            fitted.backbone.tflite(prepared.cache_dir), judged.head.layers, judged.head.task
+        )
         if mapper is None:
             return replace(content, heat_note=_NO_HEAT)
         maps: tuple[HeatMap, ...] = draw_heat_maps(

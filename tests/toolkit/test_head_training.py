@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toolkit.head_training import Examples, Task, _folds, _Problem, fit_linear, losses_and_scores
+from runtime.spec import Task
+from toolkit.head_training import Examples, _folds, _Problem, fit_linear, losses_and_scores
 
 
 def make_examples(

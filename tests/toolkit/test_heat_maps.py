@@ -20,10 +20,10 @@ from toolkit.backbones.registry import load_backbone
 from toolkit.dataset import index_folder
 from toolkit.evaluation import Evaluation, truth_matrix
 from toolkit.features import extract_features
-from toolkit.head import HeadOptions
+from toolkit.head import HeadOptions, Layer
 from toolkit.head_fit import HeadData, fit_one
 from toolkit.heat_maps import HeatMapper, draw_heat_maps, heat_examples, overlay
-from toolkit.model_tail import DenseLayer, find_tail
+from toolkit.model_tail import find_tail
 from toolkit.prepare import preprocessing_of
 from toolkit.records import targets_of
 
@@ -34,7 +34,7 @@ class Kit(NamedTuple):
     """A backbone and a head that knows the drawn shapes."""
 
     backbone: bytes
-    layer: DenseLayer
+    layer: Layer
     preprocessing: Preprocessing
     labels: tuple[str, ...]
 
@@ -48,7 +48,7 @@ def kit(request: pytest.FixtureRequest, shapes: Path, cache_dir: Path) -> Kit:
     features = np.stack([table.vectors[image.digest] for image in index.images])
     data = HeadData(features, targets_of(index.images, len(index.labels)))
     (layer,) = fit_one(data, "single-label", 0.1, HeadOptions()).layers
-    return Kit(backbone.tflite(cache_dir), DenseLayer(layer.kernel, layer.bias), preprocessing, index.labels)
+    return Kit(backbone.tflite(cache_dir), layer, preprocessing, index.labels)
 
 
 def drawn(number: int) -> tuple[Image.Image, int, tuple[int, int, int, int]]:
@@ -98,8 +98,8 @@ def test_hidden_layers_give_the_gradient(kit: Kit) -> None:
     """Against finite differences of the logit; multi-label, where nothing is taken off it."""
     random = np.random.default_rng(0)
     width = len(kit.layer.kernel)
-    first = DenseLayer(random.normal(size=(width, 16)).astype(np.float32), random.normal(size=16).astype(np.float32))
-    second = DenseLayer(random.normal(size=(16, 3)).astype(np.float32), np.zeros(3, np.float32))
+    first = Layer(random.normal(size=(width, 16)).astype(np.float32), random.normal(size=16).astype(np.float32))
+    second = Layer(random.normal(size=(16, 3)).astype(np.float32), np.zeros(3, np.float32))
     mapper = HeatMapper.of_backbone(kit.backbone, [first, second], "multi-label")
     tail = find_tail(kit.backbone)
     assert mapper is not None
@@ -119,7 +119,7 @@ def test_hidden_layers_give_the_gradient(kit: Kit) -> None:
 
 
 def test_what_all_classes_share_speaks_for_none(kit: Kit) -> None:
-    shifted = DenseLayer(kit.layer.kernel + np.float32(3), kit.layer.bias)
+    shifted = Layer(kit.layer.kernel + np.float32(3), kit.layer.bias)
     tensor = normalize(resize(drawn(3)[0], kit.preprocessing), kit.preprocessing)[None]
     maps = [HeatMapper.of_backbone(kit.backbone, [layer], "single-label") for layer in (kit.layer, shifted)]
     plain, other = (mapper.heat(tensor, 0) for mapper in maps if mapper is not None)

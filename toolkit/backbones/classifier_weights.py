@@ -22,24 +22,12 @@ from toolkit.backbones.registry import Backbone, LayeredBackbone
 from toolkit.backbones.torch_weights import read_state_dict
 from toolkit.backbones.weight_readers import Arrays, read_keras_h5, read_weights
 from toolkit.backbones.weights import bundled_path, obtain_weights
+from toolkit.head import Layer
 
 #: Classes of ImageNet-1k.
 CLASSES = 1000
 
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class DenseLayer:
-    """``features @ kernel + bias``.
-
-    Attributes:
-        kernel: float32 (inputs, outputs).
-        bias: float32 (outputs,).
-    """
-
-    kernel: Floats
-    bias: Floats
 
 
 @dataclass(frozen=True)
@@ -52,7 +40,7 @@ class ImageNetNetwork:
     """
 
     backbone: Backbone
-    layers: tuple[DenseLayer, ...]
+    layers: tuple[Layer, ...]
 
     def scores(self, features: Floats) -> Floats:
         """Probabilities, float32 (1000,), of features, float32 (features,)."""
@@ -96,7 +84,7 @@ def load_imagenet_network(architecture: Architecture, model_dir: Path | None, ca
     if architecture.weights.bundled:
         return ImageNetNetwork(backbone, (_bundled(architecture),))
     tensors = read_state_dict(source.path)
-    return ImageNetNetwork(backbone, (DenseLayer(tensors["_fc.weight"].T, tensors["_fc.bias"]),))
+    return ImageNetNetwork(backbone, (Layer(tensors["_fc.weight"].T, tensors["_fc.bias"]),))
 
 
 def with_top_name(architecture: Architecture) -> str:
@@ -118,13 +106,13 @@ def _backbone(architecture: Architecture, path: Path, origin: str) -> Backbone:
     return KerasBackbone(architecture, origin, digest, path, 0)
 
 
-def _bundled(architecture: Architecture) -> DenseLayer:
+def _bundled(architecture: Architecture) -> Layer:
     path = bundled_path(architecture)
     with np.load(path.with_name(f"{path.stem}_classifier.npz"), allow_pickle=False) as stored:
-        return DenseLayer(stored["kernel"].astype(np.float32), stored["bias"])
+        return Layer(stored["kernel"].astype(np.float32), stored["bias"])
 
 
-def _from_keras(architecture: Architecture, path: Path) -> tuple[DenseLayer, ...]:
+def _from_keras(architecture: Architecture, path: Path) -> tuple[Layer, ...]:
     """The last layer with 1000 outputs, and, where features do not reach it directly, the one before."""
     dense = _biased_layers(read_keras_h5(path))
     if not dense or dense[-1].kernel.shape[1] != CLASSES:
@@ -140,12 +128,12 @@ def _from_keras(architecture: Architecture, path: Path) -> tuple[DenseLayer, ...
     return layers
 
 
-def _biased_layers(arrays: Arrays) -> list[DenseLayer]:
+def _biased_layers(arrays: Arrays) -> list[Layer]:
     """Dense layers and 1 x 1 convolutions that have a bias, in the file's order."""
     found = []
     for name, kernel in arrays.items():
         bias = arrays.get(name.removesuffix("/kernel") + "/bias")
         flat = kernel.ndim == 2 or (kernel.ndim == 4 and kernel.shape[:2] == (1, 1))
         if name.endswith("/kernel") and flat and bias is not None:
-            found.append(DenseLayer(kernel.reshape(kernel.shape[-2:]), bias))
+            found.append(Layer(kernel.reshape(kernel.shape[-2:]), bias))
     return found

@@ -15,9 +15,6 @@ from runtime.file_kind import shown
 from toolkit.commands.train_arguments import add_train_arguments, train_options
 from toolkit.commands.train_retrain_options import add_retrain_arguments
 
-# Of converters.bundle, which is heavier than this module may be.
-REPORT_PAGE = "report.html"
-
 if TYPE_CHECKING:
     from toolkit.records import SkippedFile
     from toolkit.train import TrainResult
@@ -103,6 +100,8 @@ def _report_skipped(skipped: tuple[SkippedFile, ...]) -> None:
 
 
 def _report(result: TrainResult) -> None:
+    from converters.bundle import REPORT_PAGE
+
     for share, accuracy in result.accuracy.items():
         print(f"{share + ' accuracy':<20} {accuracy}")
     if result.spec.task == "multi-label":
@@ -118,6 +117,8 @@ def _report(result: TrainResult) -> None:
 
 
 def _as_json(result: TrainResult) -> dict[str, object]:
+    from converters.bundle import REPORT_PAGE
+
     return {
         "folder": str(result.folder),
         "name": result.spec.name,

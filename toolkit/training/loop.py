@@ -13,12 +13,13 @@ import numpy as np
 from runtime.errors import DataError
 from runtime.spec import Preprocessing, Task
 from toolkit.checkpoint import Checkpoint, CheckpointStore
+from toolkit.head import smoothed
 from toolkit.progress import progress_bar
 from toolkit.training.model import TrainedModel
 from toolkit.training.net import Floats
 from toolkit.training.options import FinetuneOptions
 from toolkit.training.pictures import Batches, PictureStore, Share
-from toolkit.training.targets import hit_rate, smoothed, temperature_loss
+from toolkit.training.targets import hit_rate, temperature_loss
 
 # Pictures a forward pass in validation.
 _VALIDATION_BATCH = 32

@@ -1,41 +1,14 @@
-"""What is to be learned of each picture, as numbers."""
+"""How well scores under training fit their targets."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.spec import Task
+from toolkit.head_training import losses_and_scores
 
 Floats = NDArray[np.float32]
-
-
-def target_matrix(class_ids: Sequence[Sequence[int]], classes: int, task: Task) -> Floats:
-    """Targets of pictures, float32 (pictures, classes).
-
-    Args:
-        class_ids: of each picture; none for a negative, which belongs to no class.
-        classes: number of classes.
-        task: single-label rows add up to 1, and a negative's is spread evenly, so that the model learns to be unsure
-            of what it does not know (D. Hendrycks et al., https://arxiv.org/abs/1812.04606); multi-label rows have
-            a 1 for each label.
-    """
-    targets = np.zeros((len(class_ids), classes), np.float32)
-    for row, ids in zip(targets, class_ids, strict=True):
-        row[list(ids)] = 1.0
-        if not ids and task == "single-label":
-            row[:] = 1.0 / classes
-    return targets
-
-
-def smoothed(targets: Floats, smoothing: float, task: Task) -> Floats:
-    """Targets of which a share is spread: over all classes, or over yes and no."""
-    even = 0.5 if task == "multi-label" else 1.0 / targets.shape[1]
-    spread: Floats = targets * np.float32(1 - smoothing) + np.float32(smoothing * even)
-    return spread
 
 
 def temperature_loss(logits: Floats, targets: Floats, task: Task) -> float:
@@ -53,12 +26,8 @@ def temperature_loss(logits: Floats, targets: Floats, task: Task) -> float:
 
 def cross_entropy(logits: Floats, targets: Floats, task: Task) -> float:
     """Mean over pictures (single-label) or over pictures and labels (multi-label), in nats."""
-    if task == "multi-label":
-        terms: NDArray[Any] = np.logaddexp(0.0, logits) - targets * logits
-        return float(terms.mean())
-    top = logits.max(axis=1, keepdims=True)
-    log_scores = logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
-    return float(-(targets * log_scores).sum(axis=1).mean())
+    losses, _ = losses_and_scores(logits, targets, task)
+    return float(losses.mean()) / (targets.shape[1] if task == "multi-label" else 1)
 
 
 def hit_rate(logits: Floats, targets: Floats, task: Task) -> float:

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from runtime.spec import Preprocessing
+from runtime.spec import Preprocessing, Task
 from toolkit.backbones.catalog import find_architecture
 from toolkit.backbones.registry import Backbone, load_backbone
 from toolkit.dataset import index_folder
 from toolkit.finetune import FinetuneResult, finetune, zero_head
+from toolkit.head import Floats, soft_targets
 from toolkit.training.options import FinetuneOptions
 from toolkit.training.pictures import Share
-from toolkit.training.targets import target_matrix
 
 OPTIONS = FinetuneOptions(epochs=3, batch_size=8, unfreeze="4", mixup=0.2, precision="float32", save_seconds=1e-3)
 # A quarter of the smallest MobileNet's input: what is tested here does not depend on it.
 SIZE = 32
 PREPROCESSING = Preprocessing(height=SIZE, width=SIZE)
+
+
+def target_matrix(class_ids: Sequence[Sequence[int]], classes: int, task: Task) -> Floats:
+    """Targets of pictures with these classes."""
+    truth = np.zeros((len(class_ids), classes), np.bool_)
+    for row, ids in zip(truth, class_ids, strict=True):
+        row[list(ids)] = True
+    return soft_targets(truth, task)
 
 
 def small_backbone(cache_dir: Path) -> Backbone:

@@ -16,13 +16,12 @@ from runtime.errors import DataError, UsageError
 from runtime.images import decode_image
 from runtime.interpreter import LoadedModel
 from runtime.preprocess import normalize, resize
-from tests.toolkit.training.small_run import OPTIONS, PREPROCESSING, run, share, small_backbone
+from tests.toolkit.training.small_run import OPTIONS, PREPROCESSING, run, share, small_backbone, target_matrix
 from toolkit.backbones.registry import LayeredBackbone
 from toolkit.finetune import FinetuneResult, blended, finetune, scratch, zero_head
 from toolkit.training.net import Floats
 from toolkit.training.options import SCRATCH, FinetuneOptions
 from toolkit.training.pictures import Share
-from toolkit.training.targets import target_matrix
 from toolkit.views import Augmentation
 
 ROOT = Path(__file__).parents[3]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolkit.training.targets import cross_entropy, hit_rate, smoothed, target_matrix, temperature_loss
+from tests.toolkit.training.small_run import target_matrix
+from toolkit.head import smoothed
+from toolkit.training.targets import cross_entropy, hit_rate, temperature_loss
 
 
 def test_one_label_and_negatives_spread_evenly() -> None:
