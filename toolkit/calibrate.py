@@ -27,6 +27,7 @@ class Calibration:
         images: pictures it was fitted on; 0 where there were too few.
         before: expected calibration error on them without it, 0..1.
         after: the same with it.
+        chance: what scores that mean probabilities would show with as many pictures, 0..1.
         where: which pictures they are.
     """
 
@@ -35,13 +36,14 @@ class Calibration:
     before: float
     after: float
     where: str = "validation"
+    chance: float = 0.0
 
     def __str__(self) -> str:
         if not self.images:
             return f"not fitted (needs {LEAST_IMAGES} pictures that were held out)"
         return (
             f"temperature {self.temperature:.2f}; expected calibration error {self.before:.1%} before, "
-            f"{self.after:.1%} after ({self.where}, N={self.images})"
+            f"{self.after:.1%} after ({self.where}, N={self.images}; perfect scores show {self.chance:.1%} by chance)"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -51,6 +53,7 @@ class Calibration:
             "images": self.images,
             "expected_calibration_error_before": self.before,
             "expected_calibration_error_after": self.after,
+            "expected_by_chance": self.chance,
         }
 
 
@@ -73,8 +76,9 @@ def calibrate(head: Head, logits: Floats, truth: Bools, where: str = "validation
     if len(truth) < LEAST_IMAGES:
         return head, Calibration(1.0, 0, before, before, where)
     temperature = _fit(logits, truth, head.task)
-    after = reliability(scores_of(logits / np.float32(temperature), head.task), truth, head.task).error
-    return head.scaled(1.0 / temperature), Calibration(temperature, len(truth), before, after, where)
+    after = reliability(scores_of(logits / np.float32(temperature), head.task), truth, head.task)
+    fitted = Calibration(temperature, len(truth), before, after.error, where, after.chance)
+    return head.scaled(1.0 / temperature), fitted
 
 
 def _fit(logits: Floats, truth: Bools, task: Task) -> float:

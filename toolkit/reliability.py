@@ -31,16 +31,27 @@ class Reliability:
         bins: those with answers in them, from low to high scores.
         answers: number of answers: one a picture, or one a picture and label in multi-label work.
         error: expected calibration error, 0..1: mean distance of confidence and accuracy, weighted by answers.
+        chance: the error that scores which mean probabilities would show with as many answers, 0..1. Few answers
+            make it large, so an error near it is none that could be mended.
     """
 
     bins: tuple[Bin, ...]
     answers: int
     error: float
+    chance: float
+
+    def __str__(self) -> str:
+        return f"{100 * self.error:.1f} points (expected; {100 * self.chance:.1f} of them by chance)"
 
     def to_json(self) -> dict[str, Any]:
         """For metrics files."""
         bins = [{"count": b.count, "confidence": b.confidence, "accuracy": b.accuracy} for b in self.bins]
-        return {"expected_calibration_error": self.error, "answers": self.answers, "bins": bins}
+        return {
+            "expected_calibration_error": self.error,
+            "expected_by_chance": self.chance,
+            "answers": self.answers,
+            "bins": bins,
+        }
 
 
 def reliability(scores: NDArray[np.float32], truth: NDArray[np.bool_], task: Task = "single-label") -> Reliability:
@@ -63,5 +74,10 @@ def reliability(scores: NDArray[np.float32], truth: NDArray[np.bool_], task: Tas
     bins = tuple(
         Bin(int(counts[b]), float(sums[b] / counts[b]), float(hits[b] / counts[b])) for b in np.flatnonzero(counts)
     )
-    error = float(np.abs(sums - hits).sum() / max(1, len(confidence)))
-    return Reliability(bins, len(confidence), error)
+    answers = max(1, len(confidence))
+    error = float(np.abs(sums - hits).sum() / answers)
+    # Were each score a probability, the hits of a bin would have the variance sum p (1 - p) around its sum of scores;
+    # the mean distance of a normal variable from its mean is sqrt(2 / pi) deviations.
+    variance = np.bincount(number, confidence.astype(np.float64) * (1.0 - confidence), BINS)
+    chance = float(np.sqrt(2 / np.pi * np.maximum(variance, 0.0)).sum() / answers)
+    return Reliability(bins, len(confidence), error, chance)

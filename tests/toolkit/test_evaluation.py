@@ -169,6 +169,21 @@ def test_reliability_by_its_definition() -> None:
     assert all(low.confidence < high.confidence for low, high in zip(found.bins, found.bins[1:], strict=False))
 
 
+@pytest.mark.parametrize("answers", [100, 1000])
+def test_the_error_by_chance_is_that_of_true_probabilities(answers: int) -> None:
+    random = np.random.default_rng(0)
+    best = random.uniform(0.5, 1, answers).astype(np.float32)
+    scores = np.stack([best, 1 - best], axis=1)
+    found = [reliability(scores, np.eye(2, dtype=np.bool_)[(random.random(answers) > best) * 1]) for _ in range(400)]
+    assert np.mean([drawn.error for drawn in found]) == pytest.approx(found[0].chance, rel=0.05)
+    assert {drawn.chance for drawn in found} == {found[0].chance}  # the truth has no part in it
+
+
+def test_certain_answers_leave_nothing_to_chance() -> None:
+    found = reliability(np.array([[1.0, 0.0], [0.0, 1.0]], np.float32), np.eye(2, dtype=np.bool_))
+    assert found.chance == 0
+
+
 def test_reliability_of_scores_at_both_ends() -> None:
     found = reliability(np.array([[1.0, 0.0], [0.0, 1.0]], np.float32), np.eye(2, dtype=np.bool_), "multi-label")
     assert [(b.count, b.confidence, b.accuracy) for b in found.bins] == [(2, 0.0, 0.0), (2, 1.0, 1.0)]

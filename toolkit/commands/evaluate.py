@@ -98,7 +98,7 @@ def _report(result: EvaluateResult) -> None:
     if evaluation.multi_label and evaluation.macro["average_precision"] is not None:
         print(f"{'mean precision':<20} {evaluation.macro['average_precision']:.1%} (mean of the average precisions)")
     if evaluation.reliability.answers:
-        print(f"{'calibration error':<20} {100 * evaluation.reliability.error:.1f} points (expected)")
+        print(f"{'calibration error':<20} {evaluation.reliability}")
     if evaluation.unknown_below > 0:
         print(f"{'answered unknown':<20} {evaluation.rejected.correct} of {evaluation.rejected.images}")
     if evaluation.negatives.images:

@@ -102,7 +102,8 @@ def _headline(evaluation: Evaluation) -> list[tuple[str, str, str]]:
             ("F1", percent(macro["f1"]), "mean over the classes"),
         ]
     error = evaluation.reliability
-    figures.append(("calibration error", f"{100 * error.error:.1f} points" if error.answers else "–", "expected"))
+    points, chance = f"{100 * error.error:.1f} points", f"expected; {100 * error.chance:.1f} by chance"
+    figures.append(("calibration error", points if error.answers else "–", chance if error.answers else "expected"))
     if evaluation.unknown_below > 0:
         rejected = evaluation.rejected
         where = f"{rejected.correct} of {rejected.images}, best score under {evaluation.unknown_below:.2f}"
