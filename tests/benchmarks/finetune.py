@@ -24,8 +24,8 @@ from toolkit.backbones.registry import Backbone, load_backbone
 from toolkit.dataset import index_folder
 from toolkit.finetune import auto_blocks, net_of, zero_head
 from toolkit.folders import default_cache_dir
+from toolkit.prepare import preprocessing_of
 from toolkit.tables import render_table
-from toolkit.train import preprocessing_of
 from toolkit.training.model import TrainedModel
 from toolkit.training.net import Precision
 from toolkit.training.options import FinetuneOptions

@@ -1,0 +1,139 @@
+"""Accuracy of the int8 file on photographs that no part of its training has seen, fold by fold.
+
+    python -m tests.benchmarks.accuracy [FOLDER] [--folds 5] [--save FILE] [--against FILE] [-- OPTIONS OF TRAIN]
+
+A folder of photographs is parted into folds; pictures that look alike stay in one. Each fold is left out once:
+``toolkit train`` with the options learns from the others (and parts them into its own training, validation and test
+shares), ``toolkit convert --quantize`` writes the int8 file, ``runtime classify`` answers the fold that was left out.
+So each photograph is answered once, by a model of four fifths of the others. ``--save`` keeps the answers and
+``--against`` compares with those of another run, picture by picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.accuracy import Accuracy
+from runtime.errors import EdgeExportError
+from toolkit.dataset import index_folder
+from toolkit.folders import default_cache_dir
+from toolkit.grouping import group_images
+from toolkit.records import DatasetIndex
+from toolkit.reliability import reliability
+from toolkit.signatures import Signature, SignatureCache
+
+FLOWERS = Path(__file__).resolve().parents[3] / "shared" / "data" / "flowers"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=FLOWERS, help="a folder per class")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0, help="of the training")
+    parser.add_argument("--cache-dir", type=Path, default=default_cache_dir())
+    parser.add_argument("--save", type=Path, help="where the answers go, as JSON")
+    parser.add_argument("--against", type=Path, help="answers of another run")
+    parser.add_argument("options", nargs="*", help="of toolkit train, after --")
+    args = parser.parse_args()
+    index = read_pictures(args.folder, args.cache_dir)
+    fold_of = {image.digest: fold_number(image.group, args.folds) for image in index.images}
+    answers: dict[str, list[float]] = {}
+    for fold in range(args.folds):
+        with tempfile.TemporaryDirectory() as name:
+            answers |= answer_fold(index, fold_of, fold, Path(name), args)
+        print(f"fold {fold + 1}: {summary(index, answers)}", flush=True)
+    print(f"\n{' '.join(args.options) or 'defaults'}, seed {args.seed}: {summary(index, answers)}")
+    if args.save:
+        args.save.write_text(json.dumps(answers))
+    if args.against:
+        print(comparison(index, answers, json.loads(args.against.read_text())))
+
+
+def fold_number(group: str, folds: int) -> int:
+    return int(hashlib.sha256(group.encode()).hexdigest(), 16) % folds
+
+
+def read_pictures(folder: Path, cache_dir: Path) -> DatasetIndex:
+    """The pictures, those that look alike in groups."""
+    signatures: dict[str, Signature] = {}
+    with SignatureCache(cache_dir, print) as cache:
+
+        def look(digest: str, image: Any, path: Path) -> None:
+            signatures[digest] = cache.signature(digest, image, path)
+
+        return group_images(index_folder(folder, look=look), signatures)
+
+
+def answer_fold(
+    index: DatasetIndex, fold_of: dict[str, int], fold: int, work: Path, args: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Train without a fold, convert, answer it: digest -> int8 scores by class."""
+    names: dict[str, str] = {}
+    for number, image in enumerate(index.images):
+        share = "left_out" if fold_of[image.digest] == fold else "photographs"
+        link = work / share / index.labels[image.class_id] / f"{number:06}{image.path.suffix}"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(image.path.resolve())
+        names[str(link)] = image.digest
+    model = work / "model"
+    options = ["--cache-dir", str(args.cache_dir), "--seed", str(args.seed), *args.options]
+    run("toolkit", "train", str(work / "photographs"), "--output-dir", str(model), *options)
+    run("toolkit", "convert", str(model), "--quantize")
+    file = model / "export" / "photographs_int8.tflite"
+    every = str(len(index.labels))
+    lines = run("runtime", "classify", "--model", str(file), "--json", "--top-k", every, str(work / "left_out"))
+    answers: dict[str, list[float]] = {}
+    for line in map(json.loads, lines.splitlines()):
+        answers[names[line["source"]]] = scores = [0.0] * len(index.labels)
+        for prediction in line["predictions"]:
+            scores[index.labels.index(prediction["label"])] = prediction["score"]
+    return answers
+
+
+def run(*arguments: str) -> str:
+    """Standard output of a module of ours in a process of its own."""
+    result = subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed:\n{result.stderr[-3000:]}")
+    return result.stdout
+
+
+def table(index: DatasetIndex, answers: dict[str, list[float]]) -> tuple[Any, Any]:
+    """Scores and truth of the pictures that were answered, in the order of the index."""
+    images = [image for image in index.images if image.digest in answers]
+    scores = np.array([answers[image.digest] for image in images], np.float32)
+    return scores, np.eye(len(index.labels), dtype=np.bool_)[[image.class_id for image in images]]
+
+
+def summary(index: DatasetIndex, answers: dict[str, list[float]]) -> str:
+    scores, truth = table(index, answers)
+    answered = np.eye(len(index.labels), dtype=np.bool_)[scores.argmax(axis=1)]
+    return f"accuracy {Accuracy.of(answered, truth)}, calibration error {reliability(scores, truth)}"
+
+
+def comparison(index: DatasetIndex, ours: dict[str, list[float]], theirs: dict[str, list[float]]) -> str:
+    """Difference in points with its standard error, over the pictures that both answered."""
+    both = ours.keys() & theirs.keys()
+    right = []
+    for answers in (ours, theirs):
+        scores, truth = table(index, {digest: answers[digest] for digest in both})
+        right.append(truth[np.arange(len(truth)), scores.argmax(axis=1)].astype(np.float64))
+    change = 100 * (right[0] - right[1])
+    return f"{change.mean():+.2f} ± {change.std() / np.sqrt(len(change)):.2f} points to the other run (N={len(change)})"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except EdgeExportError as error:
+        raise SystemExit(str(error)) from None
