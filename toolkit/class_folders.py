@@ -12,6 +12,8 @@ from toolkit.records import SkippedFile
 
 #: A folder of this name holds pictures that belong to no class.
 BACKGROUND = "_background_"
+#: A file of this name says the labels of a multi-label data set; see ``toolkit.label_file``.
+LABEL_FILE = "labels.csv"
 
 # A camera card keeps no case.
 _SYSTEM_FILES = frozenset(name.lower() for name in SYSTEM_FILES)
@@ -63,10 +65,7 @@ def class_folders(root: Path, least: int = 2) -> tuple[tuple[str, ...], list[Ski
     folders = [p for p in folders if not _leads_above(p) and p.name != BACKGROUND]
     if not folders:
         pictures = sum(p.suffix.lower() in IMAGE_SUFFIXES for p in loose)
-        raise DataError(
-            f"{shown(root)} has {pictures} pictures but no class folders: put each class into a folder of its own, "
-            f"for example {shown(root / 'cat')} and {shown(root / 'dog')}"
-        )
+        raise no_class_folders(root, pictures)
     if len(folders) < least:
         raise DataError(
             f"{shown(root)} has one class folder, {folders[0].name!r}; a classifier needs two or more (for a single "
@@ -75,6 +74,16 @@ def class_folders(root: Path, least: int = 2) -> tuple[tuple[str, ...], list[Ski
     for folder in folders:
         _require_text(folder)
     return tuple(folder.name for folder in folders), skipped
+
+
+def no_class_folders(root: Path, pictures: int) -> DataError:
+    """What to say of a folder without class folders that holds so many pictures itself."""
+    held = {0: "", 1: "one picture but "}.get(pictures, f"{pictures} pictures but ")
+    listed = f"; {LABEL_FILE} is read with --multi-label" if (root / LABEL_FILE).is_file() else ""
+    return DataError(
+        f"{shown(root)} has {held}no class folders: put the pictures of each class into a folder of its own, for example "
+        f"{shown(root / 'cat')} and {shown(root / 'dog')}{listed}"
+    )
 
 
 def _leads_above(folder: Path) -> bool:

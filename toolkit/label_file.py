@@ -22,10 +22,8 @@ from runtime.errors import DataError
 from runtime.file_kind import shown
 from runtime.files import read_file
 from runtime.images import natural_key
-from toolkit.class_folders import list_pictures
+from toolkit.class_folders import LABEL_FILE, list_pictures
 from toolkit.records import SkippedFile
-
-LABEL_FILE = "labels.csv"
 
 # Of the whole file: a million pictures with long names.
 _MAX_BYTES = 256 * 1024 * 1024

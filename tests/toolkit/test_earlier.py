@@ -20,11 +20,10 @@ from runtime.errors import DataError, EdgeExportError, ModelError, UsageError
 from tests.toolkit.conftest import Trained
 from tests.toolkit.pictures import make_classes
 from toolkit import features
-from toolkit.class_folders import BACKGROUND
+from toolkit.class_folders import BACKGROUND, LABEL_FILE
 from toolkit.cli import main
 from toolkit.earlier import Earlier
 from toolkit.head import HeadOptions
-from toolkit.label_file import LABEL_FILE
 from toolkit.options import TrainOptions
 from toolkit.split import SplitOptions
 from toolkit.stored_features import StoredFeatures

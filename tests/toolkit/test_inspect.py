@@ -182,5 +182,5 @@ def test_folders_with_nothing_to_look_at(tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(png(1))
     with pytest.raises(UsageError, match="is a file; give a folder"):
         inspect_folder(tmp_path / "photo.png", tmp_path)
-    with pytest.raises(DataError, match="has 1 pictures but no class folders"):
+    with pytest.raises(DataError, match="has one picture but no class folders"):
         inspect_folder(tmp_path, tmp_path / "cache")

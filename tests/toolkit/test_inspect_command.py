@@ -123,7 +123,7 @@ def test_nothing_wrong(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         ([], 2, "name the folder of pictures: toolkit inspect photos/"),
         (["{nowhere}"], 2, "no such folder: "),
         (["{file}"], 2, "is a file; give a folder"),
-        (["{empty}"], 1, "has 0 pictures but no class folders"),
+        (["{empty}"], 1, "has no class folders: put the pictures of each class"),
         (["{photos}", "--html", "{empty}"], 2, "is a folder; name a file"),
         (["{photos}", "--html", "{file}/page.html"], 1, "cannot write"),
         (["{photos}", "--cache-dir", "{file}/cache"], 1, "cannot use the feature cache"),

@@ -122,7 +122,7 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: 
 @pytest.mark.parametrize(
     ("counts", "text"),
     [
-        ({}, "has 0 pictures but no class folders"),
+        ({}, "has no class folders: put the pictures of each class"),
         ({"only": 5}, "has one class folder, 'only'"),
         ({"a": 5, "b": 0}, "each class needs at least 3 usable pictures"),
         ({"a": 5, "two\nlines": 2}, r"'two\nlines' has 2; add pictures"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.errors import DataError, UsageError
+from runtime.errors import UsageError
 from runtime.file_kind import looks_like, shown
 from runtime.files import SYSTEM_FILES
 from runtime.images import IMAGE_SUFFIXES, find_files, natural_key
+from toolkit.class_folders import no_class_folders
 
 _SYSTEM_FILES = frozenset(name.lower() for name in SYSTEM_FILES)
 # looks_like needs no more.
@@ -62,10 +63,7 @@ def list_files(root: Path) -> Listing:
         unused += others
     if not classes:
         count = sum(file.path.suffix.lower() in IMAGE_SUFFIXES for file in unused)
-        raise DataError(
-            f"{shown(root)} has {count} pictures but no class folders: put each class into a folder of its own, "
-            f"for example {shown(root / 'cat')} and {shown(root / 'dog')}"
-        )
+        raise no_class_folders(root, count)
     return Listing(classes, tuple(unused))
 
 

@@ -65,7 +65,8 @@ _FAULTS: tuple[tuple[str, str, str, bool], ...] = (
     (
         "copies_across_classes",
         "same file in two classes",
-        "one label must be wrong, so training leaves out all of its copies: delete the wrong ones",
+        "one label must be wrong, so training leaves out all of its copies: delete the wrong ones; or "
+        "train with --multi-label, and it has both",
         True,
     ),
     (
