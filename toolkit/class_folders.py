@@ -81,8 +81,8 @@ def no_class_folders(root: Path, pictures: int) -> DataError:
     held = {0: "", 1: "one picture but "}.get(pictures, f"{pictures} pictures but ")
     listed = f"; {LABEL_FILE} is read with --multi-label" if (root / LABEL_FILE).is_file() else ""
     return DataError(
-        f"{shown(root)} has {held}no class folders: put the pictures of each class into a folder of its own, for example "
-        f"{shown(root / 'cat')} and {shown(root / 'dog')}{listed}"
+        f"{shown(root)} has {held}no class folders: put the pictures of each class into a folder of its own, for "
+        f"example {shown(root / 'cat')} and {shown(root / 'dog')}{listed}"
     )
 
 
