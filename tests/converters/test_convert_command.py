@@ -105,7 +105,11 @@ def test_a_refused_file_is_exit_1_with_the_table(
         (["."], 1, "is not a model bundle"),
         ([".", "--max-accuracy-drop", "101"], 2, "must be 0 to 100 points, not 101"),
         ([".", "--max-accuracy-drop", "nan"], 2, "must be 0 to 100 points, not nan"),
-        ([".", "--max-accuracy-drop", "few"], 2, "invalid float value: 'few'"),
+        (
+            [".", "--max-accuracy-drop", "few"],
+            2,
+            "--max-accuracy-drop: must be a number; got 'few'; see toolkit",
+        ),
         ([".", "extra"], 2, "unrecognized arguments: extra"),
     ],
 )

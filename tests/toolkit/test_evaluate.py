@@ -141,7 +141,7 @@ def test_hostile_labels_in_the_terminal(thirdparty: Path, tmp_path: Path, capsys
         (["{model}", "{photos}", "--output-dir", "{text}"], 2, "is a file; name a folder"),
         (["{model}", "{photos}", "--labels", "{nowhere}"], 2, "no such file"),
         (["{model}", "{photos}", "--mean", "1"], 2, "--mean and --std belong together"),
-        (["{model}"], 2, "required: IMAGE_DIR"),
+        (["{model}"], 2, "missing: IMAGE_DIR; see toolkit evaluate --help"),
         (["{failing}", "{photos}", "--mean", "0", "--std", "1"], 1, ""),
     ],
 )
