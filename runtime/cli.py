@@ -31,6 +31,9 @@ examples:
 Labels and preprocessing come from the model file: our own spec, else its standard TFLite Metadata. For files
 that carry neither, --labels, --mean and --std say them. Many models that others quantised were made with
 TensorFlow's resize, which does not smooth: --resample tf-bilinear gives their published results.
+
+Of a multi-label model every label that holds is shown, each from its own least score on; the others, in brackets, are
+guesses below it.
 """
 
 

@@ -99,11 +99,16 @@ def _report(result: EvaluateResult) -> None:
         print(f"{'mean precision':<20} {evaluation.macro['average_precision']:.1%} (mean of the average precisions)")
     if evaluation.reliability.answers:
         print(f"{'calibration error':<20} {100 * evaluation.reliability.error:.1f} points (expected)")
+    nothing = "answered with no label" if evaluation.multi_label else "answered unknown"
+    if evaluation.multi_label and evaluation.rejected.images:
+        print(
+            f"{'with labels':<20} {evaluation.rejected.images} pictures, {evaluation.rejected.correct} of them {nothing}"
+        )
     if evaluation.unknown_below > 0:
         print(f"{'answered unknown':<20} {evaluation.rejected.correct} of {evaluation.rejected.images}")
     if evaluation.negatives.images:
         negatives = evaluation.negatives
-        print(f"{'of no class':<20} {negatives.images} pictures, {negatives.correct} of them answered unknown")
+        print(f"{'of no class':<20} {negatives.images} pictures, {negatives.correct} of them {nothing}")
     print(f"report: {shown(result.folder / 'report.html')}")
 
 
