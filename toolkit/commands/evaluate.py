@@ -100,12 +100,11 @@ def _report(result: EvaluateResult) -> None:
     if evaluation.reliability.answers:
         print(f"{'calibration error':<20} {100 * evaluation.reliability.error:.1f} points (expected)")
     nothing = "answered with no label" if evaluation.multi_label else "answered unknown"
-    if evaluation.multi_label and evaluation.rejected.images:
-        print(
-            f"{'with labels':<20} {evaluation.rejected.images} pictures, {evaluation.rejected.correct} of them {nothing}"
-        )
+    rejected = evaluation.rejected
+    if evaluation.multi_label and rejected.images:
+        print(f"{'with labels':<20} {rejected.images} pictures, {rejected.correct} of them {nothing}")
     if evaluation.unknown_below > 0:
-        print(f"{'answered unknown':<20} {evaluation.rejected.correct} of {evaluation.rejected.images}")
+        print(f"{'answered unknown':<20} {rejected.correct} of {rejected.images}")
     if evaluation.negatives.images:
         negatives = evaluation.negatives
         print(f"{'of no class':<20} {negatives.images} pictures, {negatives.correct} of them {nothing}")

@@ -52,7 +52,7 @@ section li { display: block; padding: .2rem 0; color: var(--soft); }
 <img src="{{ card.thumbnail }}" alt="" loading="lazy">
 <div>
 <h2{% if card.answer.unknown %} class="unknown"{% endif %}>
-  {{- ("no label" if multi_label else "unknown") if card.answer.unknown else card.answer.labels | map("shown") | join(", ") -}}
+  {{- nothing if card.answer.unknown else card.answer.labels | map("shown") | join(", ") -}}
 </h2>
 <div class="source">{{ card.answer.source | shown }}</div>
 <ol>
