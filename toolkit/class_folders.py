@@ -60,7 +60,7 @@ def class_folders(root: Path, least: int = 2) -> tuple[tuple[str, ...], list[Ski
     except OSError as error:
         raise UsageError(f"cannot read the folder {shown(root)}: {error.strerror}") from error
     loose = [p for p in entries if not p.is_dir() and not _is_system_file(p)]
-    skipped = [SkippedFile(path, "lies beside the class folders, not in one") for path in loose]
+    skipped = [SkippedFile(path, why_beside(path)) for path in loose]
     skipped += [SkippedFile(p, "a link to a folder above it; not followed") for p in folders if _leads_above(p)]
     folders = [p for p in folders if not _leads_above(p) and p.name != BACKGROUND]
     if not folders:
@@ -74,6 +74,13 @@ def class_folders(root: Path, least: int = 2) -> tuple[tuple[str, ...], list[Ski
     for folder in folders:
         _require_text(folder)
     return tuple(folder.name for folder in folders), skipped
+
+
+def why_beside(path: Path) -> str:
+    """Why a file is not used that lies beside the class folders."""
+    if path.name == LABEL_FILE:
+        return "is read with --multi-label only"
+    return "lies beside the class folders, not in one"
 
 
 def no_class_folders(root: Path, pictures: int) -> DataError:
