@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import math
-import re
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -230,9 +229,8 @@ def _put(builder: Any, value: str | _Fields | list[Any]) -> int:
 
 
 def _associated_files(spec: ModelSpec) -> dict[str, bytes]:
-    labels = "".join(re.sub(r"[\r\n]+", " ", label) + "\n" for label in spec.labels)
     try:
-        return {LABELS_FILE: labels.encode(), SPEC_FILE_NAME: spec.to_json().encode()}
+        return {LABELS_FILE: spec.labels.as_lines().encode(), SPEC_FILE_NAME: spec.to_json().encode()}
     except UnicodeEncodeError as error:  # a folder's name in another encoding comes as lone surrogates
         raise ModelError(f"the specification holds a name that is no Unicode text: {error}") from error
 

@@ -23,8 +23,8 @@ from runtime.spec import SPEC_FILE_NAME
 from runtime.versions import package_version
 
 _REPORT_VERSION = 1
-# Change it when the same bundle and options would give other files.
-_RECIPE = 1
+# Change it when the same bundle and options would give other files, or figures that an older report has not.
+_RECIPE = 2
 _SOURCES = (MODEL_FILE, SPEC_FILE_NAME, CALIBRATION_FILE, TEST_IMAGES_FILE, TEST_SPLIT_FILE)
 _PACKAGES = ("edge-export-toolkit", "tensorflow", "tensorflow-cpu", "ai-edge-litert", "tflite-runtime")
 
@@ -60,7 +60,8 @@ def make_report(
         "backbone": bundle.spec.backbone,
         "made_from": key,
         "max_accuracy_drop": options.max_accuracy_drop,
-        "trained": {"accuracy": reference.accuracy.to_json()},
+        "check_pictures": len(reference.scores),
+        "trained": {"accuracy": reference.accuracy.to_json(), "unknown": reference.unknown},
         "files": [result.to_json() | {"accepted": is_accepted(result.accuracy_drop, options)} for result in results],
         "test_scores": [
             {"sha256": digest}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import runtime
 from converters.accuracy import Accuracy
-from converters.answers import answers
+from converters.answers import answers, unanswered
 from runtime.errors import ModelError
 from runtime.model_file import ModelFile
 from runtime.op_versions import required_runtime
@@ -50,6 +50,15 @@ class Reference:
         """The labels that scores of these pictures stand for, bool (count, classes)."""
         return answers(scores, self.task, self.least_scores)
 
+    def unanswered(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """The pictures that scores answer ``unknown``, bool (count,)."""
+        return unanswered(scores, self.task, self.least_scores)
+
+    @property
+    def unknown(self) -> int:
+        """Number of pictures that the Keras model answers ``unknown``."""
+        return int(self.unanswered(self.scores).sum())
+
     def accuracy_of(self, scores: NDArray[np.float32]) -> Accuracy:
         """Of a model's scores, float32 (count, classes), on these pictures."""
         return Accuracy.of(self.answers(scores[: len(self.truth)]), self.truth)
@@ -75,7 +84,10 @@ class ExportResult:
         threads: of the interpreter.
         latency_ms: median of one forward pass, here.
         largest_score_difference: to the trained model, over all pictures and classes.
-        top1_agreement: share of pictures with the trained model's answer, 0..1.
+        top1_agreement: share of pictures with the trained model's answer, 0..1; of a single-label model its best
+            class, whether or not that is answered ``unknown``.
+        unknown: check pictures that are answered ``unknown``.
+        unknown_changed: check pictures that either the file or the trained model answers ``unknown``, and not both.
         accuracy: on the test pictures.
         accuracy_drop: points (per cent) below the trained model; None without test pictures.
         scores: float32 (count, classes), of every check picture.
@@ -92,6 +104,8 @@ class ExportResult:
     latency_ms: float
     largest_score_difference: float
     top1_agreement: float
+    unknown: int
+    unknown_changed: int
     accuracy: Accuracy
     accuracy_drop: float | None
     scores: NDArray[np.float32]
@@ -110,6 +124,8 @@ class ExportResult:
             "latency_ms": round(self.latency_ms, 3),
             "largest_score_difference": self.largest_score_difference,
             "top1_agreement": self.top1_agreement,
+            "unknown": self.unknown,
+            "unknown_changed": self.unknown_changed,
             "accuracy": self.accuracy.to_json(),
             "accuracy_drop": self.accuracy_drop,
         }
@@ -126,6 +142,7 @@ def verify_file(path: Path, kind: str, reference: Reference) -> ExportResult:
     if not np.isfinite(scores).all():
         raise ModelError(f"{path.name} gives scores that are not numbers")
     same = (reference.answers(scores) == reference.answers(reference.scores)).all(axis=1)
+    unknown = reference.unanswered(scores)
     accuracy = reference.accuracy_of(scores)
     drop = (reference.accuracy.value - accuracy.value) * 100 if accuracy.images else None
     return ExportResult(
@@ -140,6 +157,8 @@ def verify_file(path: Path, kind: str, reference: Reference) -> ExportResult:
         latency_ms=facts["latency_ms"],
         largest_score_difference=float(np.abs(scores - reference.scores).max(initial=0.0)),
         top1_agreement=float(same.mean()) if len(same) else 1.0,
+        unknown=int(unknown.sum()),
+        unknown_changed=int((unknown != reference.unanswered(reference.scores)).sum()),
         accuracy=accuracy,
         accuracy_drop=drop,
         scores=scores,

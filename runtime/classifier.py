@@ -46,7 +46,7 @@ class Classification:
     """The answer for one picture.
 
     Attributes:
-        predictions: the best classes, best first.
+        predictions: the best classes, best first; with a multi-label model all that hold are among them.
         labels: what the picture shows: one label, or none where the best score is too low for an answer
             (``unknown``); with a multi-label model all labels whose scores reach their thresholds.
         milliseconds: what it cost.
@@ -102,7 +102,7 @@ class Classifier:
 
         Args:
             picture: path of a file; the bytes of one; a Pillow picture; or uint8 (height, width, 3), RGB.
-            top_k: number of predictions at most.
+            top_k: number of predictions at most; with a multi-label model there may be more, if more labels hold.
             threshold: least score of a prediction, 0..1.
 
         Raises:
@@ -142,7 +142,7 @@ class Classifier:
 
     def rank(self, scores: NDArray[np.float32], top_k: int, threshold: float = 0.0) -> tuple[Prediction, ...]:
         """The best classes, best first; equal scores in the order of their ids."""
-        return rank_scores(scores, self.contract.labels, top_k, threshold)
+        return rank_scores(scores, self.contract.labels, top_k, threshold, self.answer(scores))
 
     def answer(self, scores: NDArray[np.float32]) -> tuple[str, ...]:
         """The labels that hold, best first; see ``Classification.labels``.
@@ -176,18 +176,24 @@ class Classifier:
 
 
 def rank_scores(
-    scores: NDArray[np.float32], labels: Sequence[str], top_k: int, threshold: float = 0.0
+    scores: NDArray[np.float32],
+    labels: Sequence[str],
+    top_k: int,
+    threshold: float = 0.0,
+    holding: Sequence[str] = (),
 ) -> tuple[Prediction, ...]:
     """The best classes, best first; equal scores in the order of their ids.
 
     Args:
         scores: float32 (classes,), 0..1.
         labels: of the classes.
-        top_k: number of predictions at most.
+        top_k: number of predictions; 0 gives none.
         threshold: least score of a prediction, 0..1.
+        holding: labels that hold; where there are several, none is left out for ``top_k``.
     """
-    order = np.argsort(-scores, kind="stable")[: max(0, top_k)]
-    return tuple(Prediction(int(i), labels[i], float(scores[i])) for i in order if float(scores[i]) >= threshold)
+    order = np.argsort(-scores, kind="stable") if top_k > 0 else np.zeros(0, np.int64)
+    kept = [i for place, i in enumerate(order) if place < top_k or labels[i] in holding]
+    return tuple(Prediction(int(i), labels[i], float(scores[i])) for i in kept if float(scores[i]) >= threshold)
 
 
 def answered_labels(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from runtime.command import HelpFormatter, run_command
+from runtime.command import CommandParser, HelpFormatter, run_command
 from runtime.errors import UsageError
 
 _DESCRIPTION = "Runs picture classifiers (.tflite) on this device."
@@ -31,13 +31,16 @@ examples:
 Labels and preprocessing come from the model file: our own spec, else its standard TFLite Metadata. For files
 that carry neither, --labels, --mean and --std say them. Many models that others quantised were made with
 TensorFlow's resize, which does not smooth: --resample tf-bilinear gives their published results.
+
+Of a multi-label model every label that holds is shown, each from its own least score on; the others, in brackets, are
+guesses below it.
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; loads nothing heavy."""
     raw = HelpFormatter
-    parser = argparse.ArgumentParser("runtime", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=raw)
+    parser = CommandParser("runtime", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=raw)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     classify = commands.add_parser(
         "classify",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 import sys
 import textwrap
 import warnings
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
-from runtime.errors import EdgeExportError, one_line
+from runtime.errors import EdgeExportError, UsageError, one_line
 
 # Conventional exit code of a program ended by Ctrl-C: 128 + SIGINT.
 _INTERRUPTED = 130
@@ -25,6 +28,73 @@ class HelpFormatter(argparse.HelpFormatter):
             plain = not any(line.startswith("  ") or line.endswith(":") for line in lines)
             blocks.append(textwrap.fill(block, width) if plain else block)
         return "\n\n".join(blocks) + "\n"
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Ends in one line instead of argparse's block of usage: what was wrong, what was received, what to do."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.register("type", int, whole_number)
+        self.register("type", float, number)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but what is left over is an error of the subcommand, which knows its options."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._suggestion(unknown)}")
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a UsageError in our words."""
+        for pattern, ours in _WORDS:
+            message = re.sub(pattern, ours, message, flags=re.DOTALL)
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+    def _suggestion(self, unknown: Sequence[str]) -> str:
+        for word in unknown:
+            near = difflib.get_close_matches(word.partition("=")[0], self._option_string_actions, 1)
+            if word.startswith("--") and near:
+                return f" (is {near[0]} meant?)"
+        return ""
+
+
+# What argparse says -> what we say.
+_WORDS = (
+    (r"^argument ([^:/]+)(/[^:]+)?: ", r"\1: "),  # the first of an option's names
+    (r"invalid choice: (.+) \(choose from (.+)\)$", lambda found: _one_of(found[2], found[1])),
+    (r"expected one argument$", "needs a value behind it"),
+    (r"ignored explicit argument (.+)$", r"takes no value; got \1"),
+    (r"^the following arguments are required: ", "missing: "),
+)
+
+
+def _one_of(choices: str, value: str) -> str:
+    return f"must be one of {choices.replace(chr(39), '')}; got {value}"
+
+
+def whole_number(text: str) -> int:
+    """An argument as an int.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number; got {text!r}") from None
+
+
+def number(text: str) -> float:
+    """An argument as a float.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number; got {text!r}") from None
 
 
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
@@ -53,7 +123,7 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         args = parser.parse_args(argv)
         code: int = args.run(args)
         return code
-    except SystemExit as stop:  # argparse: --help 0, bad usage 2
+    except SystemExit as stop:  # argparse's --help
         return stop.code if isinstance(stop.code, int) else 2
     except EdgeExportError as error:
         sys.stderr.write(f"{parser.prog}: error: {one_line(error)}\n")

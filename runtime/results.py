@@ -8,6 +8,12 @@ from runtime.classifier import Classification
 from runtime.file_kind import shown
 from runtime.spec import Task
 
+# Before the guesses, where none of them is an answer.
+_NOTHING: dict[Task, str] = {
+    "single-label": "unknown: no score is high enough for an answer",
+    "multi-label": "no label: no score reaches the least score of its label",
+}
+
 
 def as_json(source: str, answer: Classification) -> str:
     """One line: source, predictions, the labels that hold, and milliseconds of each stage."""
@@ -44,5 +50,5 @@ def as_text(source: str, answer: Classification, task: Task = "single-label") ->
     if not lines:
         lines = ["          no class reaches the threshold"]
     if answer.unknown:
-        lines.insert(0, "          unknown: no score is high enough for an answer")
+        lines.insert(0, f"          {_NOTHING[task]}")
     return "\n".join([shown(source), *lines])

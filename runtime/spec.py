@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -21,6 +22,9 @@ ResizePolicy = Literal["stretch", "center-crop"]
 ResampleFilter = Literal["bilinear", "tf-bilinear", "nearest", "bicubic", "lanczos"]
 ChannelOrder = Literal["RGB", "BGR"]
 Task = Literal["single-label", "multi-label"]
+
+# Control characters (Unicode's category Cc), and its two separators of lines and paragraphs.
+_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 RESAMPLE_FILTERS: tuple[str, ...] = get_args(ResampleFilter)
 
@@ -114,6 +118,18 @@ class LabelList:
 
     def __getitem__(self, class_id: int) -> str:
         return self.names[class_id]
+
+    def as_lines(self) -> str:
+        r"""One label a line, as a ``labels.txt`` holds them.
+
+        Control characters and line separators, which would break a line or a terminal, are written as Python's escapes
+        (``two\nlines``); everything else is verbatim.
+        """
+        return "".join(f"{_BREAKING.sub(_escape, name)}\n" for name in self.names)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 @dataclass(frozen=True)

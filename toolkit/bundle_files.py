@@ -155,8 +155,7 @@ def fill_bundle(content: BundleContent, folder: Path, cache_dir: Path) -> None:
         layers = [(layer.kernel, layer.bias) for layer in content.head.layers]
         write_keras_file(folder / bundle.MODEL_FILE, content.backbone, layers, content.head.activation, cache_dir)
     (folder / SPEC_FILE_NAME).write_text(spec.to_json(), encoding="utf-8")
-    lines = "".join(f"{_one_line(label)}\n" for label in spec.labels)
-    (folder / bundle.LABELS_FILE).write_text(lines, encoding="utf-8")
+    (folder / bundle.LABELS_FILE).write_bytes(spec.labels.as_lines().encode())
     digests = np.frombuffer(bytes.fromhex("".join(content.pictures.calibration_digests)), np.uint8).reshape(-1, 32)
     np.savez(folder / bundle.CALIBRATION_FILE, images=content.pictures.calibration, digests=digests)
     np.savez(folder / bundle.TEST_IMAGES_FILE, images=content.pictures.test)
@@ -205,8 +204,3 @@ def _write_json(path: Path, value: Any) -> None:
     # File names that are not UTF-8 come as lone surrogates, whose backslash form is JSON too.
     text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
     path.write_bytes(text.encode("utf-8", "backslashreplace"))
-
-
-def _one_line(label: str) -> str:
-    """A label for a file that has one a line; spec.json keeps it verbatim."""
-    return " ".join(label.splitlines())

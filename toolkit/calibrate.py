@@ -16,6 +16,12 @@ from toolkit.reliability import reliability
 LEAST_IMAGES = 50
 # Temperatures that are tried lie between these; a head trained with a penalty needs nothing near them.
 _RANGE = (0.1, 10.0)
+# Before a picture is seen the temperature is taken to be 1, give or take a factor exp(0.5) = 1.6: pictures that are all
+# answered rightly say nothing against the lowest one, and took it. Fitted on 50 of ours, judged on others, 40 times:
+# cross-entropy 0.391 instead of 0.399 and calibration error 4.5 instead of 5.0 points on flowers (MobileNet v1), 0.052
+# instead of 0.114 on drawn shapes; on 365 flowers no difference. A factor e or 1.3, or the targets (N + 1) / (N + 2) of
+# J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999, did worse on one or the other.
+_SPREAD = 0.5
 
 
 @dataclass(frozen=True)
@@ -82,10 +88,11 @@ def calibrate(head: Head, logits: Floats, truth: Bools, where: str = "validation
 
 
 def _fit(logits: Floats, truth: Bools, task: Task) -> float:
-    """The temperature with the least cross-entropy, by golden-section search on its logarithm."""
+    """The likeliest temperature: least cross-entropy, with ``_SPREAD``; by golden-section search on its logarithm."""
 
     def loss(log_temperature: float) -> float:
-        return cross_entropy(scores_of(logits * np.float32(np.exp(-log_temperature)), task), truth, task)
+        strange = (log_temperature / _SPREAD) ** 2 / (2 * len(truth))
+        return strange + cross_entropy(scores_of(logits * np.float32(np.exp(-log_temperature)), task), truth, task)
 
     low, high = np.log(_RANGE)
     ratio = (np.sqrt(5.0) - 1) / 2

@@ -12,6 +12,8 @@ from toolkit.records import SkippedFile
 
 #: A folder of this name holds pictures that belong to no class.
 BACKGROUND = "_background_"
+#: A file of this name says the labels of a multi-label data set; see ``toolkit.label_file``.
+LABEL_FILE = "labels.csv"
 
 # A camera card keeps no case.
 _SYSTEM_FILES = frozenset(name.lower() for name in SYSTEM_FILES)
@@ -58,15 +60,12 @@ def class_folders(root: Path, least: int = 2) -> tuple[tuple[str, ...], list[Ski
     except OSError as error:
         raise UsageError(f"cannot read the folder {shown(root)}: {error.strerror}") from error
     loose = [p for p in entries if not p.is_dir() and not _is_system_file(p)]
-    skipped = [SkippedFile(path, "lies beside the class folders, not in one") for path in loose]
+    skipped = [SkippedFile(path, why_beside(path)) for path in loose]
     skipped += [SkippedFile(p, "a link to a folder above it; not followed") for p in folders if _leads_above(p)]
     folders = [p for p in folders if not _leads_above(p) and p.name != BACKGROUND]
     if not folders:
         pictures = sum(p.suffix.lower() in IMAGE_SUFFIXES for p in loose)
-        raise DataError(
-            f"{shown(root)} has {pictures} pictures but no class folders: put each class into a folder of its own, "
-            f"for example {shown(root / 'cat')} and {shown(root / 'dog')}"
-        )
+        raise no_class_folders(root, pictures)
     if len(folders) < least:
         raise DataError(
             f"{shown(root)} has one class folder, {folders[0].name!r}; a classifier needs two or more (for a single "
@@ -75,6 +74,23 @@ def class_folders(root: Path, least: int = 2) -> tuple[tuple[str, ...], list[Ski
     for folder in folders:
         _require_text(folder)
     return tuple(folder.name for folder in folders), skipped
+
+
+def why_beside(path: Path) -> str:
+    """Why a file is not used that lies beside the class folders."""
+    if path.name == LABEL_FILE:
+        return "is read with --multi-label only"
+    return "lies beside the class folders, not in one"
+
+
+def no_class_folders(root: Path, pictures: int) -> DataError:
+    """What to say of a folder without class folders that holds so many pictures itself."""
+    held = {0: "", 1: "one picture but "}.get(pictures, f"{pictures} pictures but ")
+    listed = f"; {LABEL_FILE} is read with --multi-label" if (root / LABEL_FILE).is_file() else ""
+    return DataError(
+        f"{shown(root)} has {held}no class folders: put the pictures of each class into a folder of its own, for "
+        f"example {shown(root / 'cat')} and {shown(root / 'dog')}{listed}"
+    )
 
 
 def _leads_above(folder: Path) -> bool:

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from runtime.command import HelpFormatter, run_command
+from runtime.command import CommandParser, HelpFormatter, run_command
 from runtime.errors import MissingPackageError
 from toolkit.commands import architectures, convert, evaluate, inspect, predict, sample_data, train
 from toolkit.retrain_flags import with_new_names
@@ -33,7 +33,7 @@ exit codes: 0 done, 1 bad data (pictures, files, a model that fails its check), 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "toolkit",
         description=_DESCRIPTION,
         epilog=_EPILOG,

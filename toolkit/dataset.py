@@ -14,14 +14,17 @@ from runtime.errors import DataError, ImageError
 from runtime.file_kind import shown
 from runtime.images import open_image, read_image_bytes
 from runtime.spec import Task
-from toolkit.class_folders import BACKGROUND, class_folders, list_pictures
-from toolkit.label_file import LABEL_FILE, read_label_file
+from toolkit.class_folders import BACKGROUND, LABEL_FILE, class_folders, list_pictures
+from toolkit.label_file import read_label_file
 from toolkit.progress import progress_bar
 from toolkit.records import DatasetIndex, ImageRecord, SkippedFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+
+# Of a picture in several class folders.
+_BOTH_LABELS = "; --multi-label gives it all these labels"
 
 #: Is shown each picture, opened but not decoded, with its digest and path; raises ImageError to have it skipped.
 Look = Callable[[str, "Image", Path], object]
@@ -147,6 +150,8 @@ def _drop_duplicates(
         classes = sorted({record.class_ids for record in copies})
         if len(classes) > 1:
             names = " and ".join(repr(labels[ids[0]] if ids else BACKGROUND) for ids in classes)
+            if all(classes):
+                names += _BOTH_LABELS
             dropped += [SkippedFile(r.path, f"the same picture stands in {names}") for r in copies]
         else:
             kept.append(copies[0])

@@ -108,7 +108,7 @@ def fit_head(
         validation: rows that a hidden layer's training is stopped by, or that fold after fold is judged on.
         task: of the model.
         options: how.
-        on_progress: called ``progress_total`` times.
+        on_progress: called ``progress_total`` times, also where the training ends early.
         on_step: called after each step, when training by steps.
         learn_validation: whether the validation rows are learned from as well, where folds judge.
         start: linear head that a training by steps begins with; the optimum that is looked for without steps does not
@@ -117,13 +117,24 @@ def fit_head(
     Returns:
         The head. One seed gives one head on one machine.
     """
+    left = progress_total(options)[0]
+
+    def tell() -> None:
+        nonlocal left
+        left -= 1
+        on_progress()
+
     if options.steps is not None:
-        return HeadFit(_by_steps(training, task, options, on_progress, on_step or (lambda _step: None), start))
-    if options.hidden:
-        return HeadFit(_with_hidden(training, validation, task, options, on_progress))
-    rows = training.followed_by(validation) if learn_validation and len(validation) else training
-    fit = fit_linear(examples_of(rows, task, options), task, seed=options.seed, on_penalty=on_progress)
-    return HeadFit(_linear_head(fit, task), fit.losses, fit.held_out)
+        fitted = HeadFit(_by_steps(training, task, options, tell, on_step or (lambda _step: None), start))
+    elif options.hidden:
+        fitted = HeadFit(_with_hidden(training, validation, task, options, tell))
+    else:
+        rows = training.followed_by(validation) if learn_validation and len(validation) else training
+        fit = fit_linear(examples_of(rows, task, options), task, seed=options.seed, on_penalty=tell)
+        fitted = HeadFit(_linear_head(fit, task), fit.losses, fit.held_out)
+    while left > 0:
+        tell()
+    return fitted
 
 
 def progress_total(options: HeadOptions) -> tuple[int, str]:

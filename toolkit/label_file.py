@@ -22,15 +22,17 @@ from runtime.errors import DataError
 from runtime.file_kind import shown
 from runtime.files import read_file
 from runtime.images import natural_key
-from toolkit.class_folders import list_pictures
+from toolkit.class_folders import LABEL_FILE, list_pictures
 from toolkit.records import SkippedFile
-
-LABEL_FILE = "labels.csv"
 
 # Of the whole file: a million pictures with long names.
 _MAX_BYTES = 256 * 1024 * 1024
 _COLUMN_NAMES = frozenset({"file", "filename", "file_name", "image", "path", "picture"})
 _SEPARATOR = ";"
+
+#: Why a picture is not used that has no line in the file, and a line whose picture is not there.
+NOT_LISTED = f"has no line in {LABEL_FILE}"
+NOT_THERE = f"stands in {LABEL_FILE} but is not there"
 
 Listing = tuple[tuple[str, ...], list[tuple[Path, tuple[int, ...]]], list[SkippedFile]]
 
@@ -63,9 +65,9 @@ def read_label_file(root: Path, least: int = 2) -> Listing:
     position = {name: number for number, name in enumerate(names)}
     present, others = list_pictures(root)
     skipped = [file for file in others if file.path != path]
-    skipped += [SkippedFile(p, f"has no line in {LABEL_FILE}") for p in present if p not in rows]
+    skipped += [SkippedFile(p, NOT_LISTED) for p in present if p not in rows]
     missing = {p for p in rows if not os.path.exists(p)}  # noqa: PTH110 - pathlib raises for a name that is too long
-    skipped += [SkippedFile(p, f"stands in {LABEL_FILE} but is not there") for p in sorted(missing)]
+    skipped += [SkippedFile(p, NOT_THERE) for p in sorted(missing)]
     files = [(p, tuple(sorted(position[label] for label in rows[p]))) for p in rows if p not in missing]
     return tuple(names), sorted(files, key=lambda file: natural_key(file[0].as_posix())), skipped
 

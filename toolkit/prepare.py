@@ -122,15 +122,15 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
     _require_counts(index, shares, notify)
     views = CachedViews(options.drawn, options.view_count, options.seed) if options.view_count else None
     fixed = rehearsal.fixed(index)
-    shares_of = split_images(index.images, options.split, fixed)
-    viewed = {index.images[p].digest for share in ("training", "validation") for p in shares_of[share]}
+    split = split_images(index.images, options.split, fixed)
+    viewed = {index.images[p].digest for share in ("training", "validation") for p in split[share]}
     table = extract_features(backbone, preprocessing, rehearsal.files(index), cache_dir, views, viewed, notify)
     if table.failures:
         index = index.without(table.failures)
         notify(f"damaged, found while decoding and skipped: {len(table.failures)}")
         _require_counts(index, shares, notify)
+        split = split_images(index.images, options.split, fixed)
     notify(f"{table.from_cache} of {len(table.vectors)} features from the cache, {_speed(table)}")
-    split = split_images(index.images, options.split, fixed)
     _require_shares(index, split, shares)
     return Prepared(index, backbone, preprocessing, split, rehearsal.add_to(table), cache_dir, earlier, rehearsal)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,8 +16,6 @@ RejectChoice = Literal["auto", "off"]
 
 #: Share of known pictures that may be rejected: with pictures of no class to learn from, and without.
 AUTO_RATE, AUTO_RATE_ALONE = 0.05, 0.01
-#: Without negatives, fewer known validation pictures than this say nothing of a rate of 1 in 100.
-LEAST_KNOWN = 100
 #: No limit is higher. Scores of an int8 model go in steps of 1/256 and end at 255/256 (LiteRT's quantization spec,
 #: SOFTMAX): above that it would reject everything. What is left is a step and a half for its rounding.
 HIGHEST_LIMIT = 0.99
@@ -47,7 +46,7 @@ class Rejection:
         )
         if self.negatives.images:
             text += f" and {self.negatives.correct} of {self.negatives.images} that belong to no class"
-        return text
+        return f"{text} ({self.why})"
 
     def to_json(self) -> dict[str, Any]:
         """For metrics files."""
@@ -84,8 +83,9 @@ def choose_rejection(scores: Floats, truth: Bools, choice: RejectChoice | float)
     Args:
         scores: of pictures that were held out, float32 (pictures, classes).
         truth: bool (pictures, classes); a row without a class is a negative.
-        choice: ``off``; a rate: so many known pictures may be rejected; ``auto``: with negatives, the score that tells
-            them best from the known, within ``AUTO_RATE``; without, ``AUTO_RATE_ALONE`` of the known.
+        choice: ``off``; a rate: so many known pictures may be rejected, and the lowest known score is the limit where
+            they are too few to tell; ``auto``: with negatives, the score that tells them best from the known, within
+            ``AUTO_RATE``; without, ``AUTO_RATE_ALONE`` of the known, and no limit where these are too few to tell.
     """
     top = scores.max(axis=1) if len(scores) else np.zeros(0, np.float32)
     known = truth.any(axis=1)
@@ -95,17 +95,36 @@ def choose_rejection(scores: Floats, truth: Bools, choice: RejectChoice | float)
     if not len(inside):
         return _rejection(0.0, inside, outside, "no pictures were held out")
     if choice != "auto":
-        return _rejection(_at_rate(inside, choice), inside, outside, f"at most {choice:.1%} of the known rejected")
+        return _rejection(_at_rate(inside, choice), inside, outside, _too_few(inside, choice) or _at_most(choice))
     if len(outside):
         limit = _at_rate(inside, AUTO_RATE)
         tried = [0.0, *(float(s) for s in np.unique(top) if s < limit), limit]
         best = max(tried, key=lambda s: (outside < s).mean() - (inside < s).mean())
-        return _rejection(best, inside, outside, "tells pictures of no class best from the known")
-    if len(inside) < LEAST_KNOWN:
-        reason = f"too few held-out pictures to choose a limit: {len(inside)}, {LEAST_KNOWN} are needed"
-        return _rejection(0.0, inside, outside, reason)
-    rate = _at_rate(inside, AUTO_RATE_ALONE)
-    return _rejection(rate, inside, outside, f"at most {AUTO_RATE_ALONE:.0%} of the known rejected")
+        if not best:
+            return _rejection(best, inside, outside, "no limit tells pictures of no class from the known")
+        why = _too_few(inside, AUTO_RATE) or "tells pictures of no class best from the known"
+        return _rejection(best, inside, outside, why)
+    if few := _too_few(inside, AUTO_RATE_ALONE):
+        few += f", or {_needed(AUTO_RATE)} for --reject {AUTO_RATE:.0%}"
+        return _rejection(0.0, inside, outside, few)
+    return _rejection(_at_rate(inside, AUTO_RATE_ALONE), inside, outside, _at_most(AUTO_RATE_ALONE))
+
+
+def _at_most(rate: float) -> str:
+    return f"a limit that rejects at most {100 * rate:.4g}% of them"
+
+
+def _too_few(inside: Floats, rate: float) -> str:
+    """What to say where one picture is more than this share of the known."""
+    if len(inside) >= _needed(rate):
+        return ""
+    held = "1 held-out picture is" if len(inside) == 1 else f"{len(inside)} held-out pictures are"
+    return f"{held} too few for {_at_most(rate)}: {_needed(rate)} are needed"
+
+
+def _needed(rate: float) -> int:
+    """Known held-out pictures of which one is at most this share."""
+    return math.ceil(1 / rate - 1e-9)
 
 
 def _at_rate(inside: Floats, rate: float) -> float:

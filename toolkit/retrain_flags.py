@@ -207,12 +207,17 @@ def _of_module(url: str) -> str:
 
 def _old_defaults(state: _Translation) -> None:
     """What an old command left out, and what that means now."""
-    if "--eval-interval" not in state.seen:
+    if not _given(state, "--eval-interval"):
         state.words = [f"--eval-interval={_EVAL_INTERVAL}", *state.words]
-    if "--architecture" not in state.seen:
+    if not _given(state, "--architecture") and not _given(state, "--from"):  # a bundle brings its network
         state.notice(f"no --architecture: {DEFAULT_ARCHITECTURE} is trained (retrain.py's default was inception_v3)")
-    if "--steps" not in state.seen:
+    if not _given(state, "--steps"):
         state.notice(
             "no --how_many_training_steps: trained until the validation share says enough (retrain.py's default "
             "was 4000 steps)"
         )
+
+
+def _given(state: _Translation, option: str) -> bool:
+    """Whether an option was typed, or a beginning of its name, as argparse takes it."""
+    return any(len(word) > len("--") and option.startswith(word) for word in state.seen)

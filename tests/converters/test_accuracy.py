@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from converters.accuracy import Accuracy
-from converters.answers import answers
+from converters.answers import answers, unanswered
+from runtime.classifier import answered_labels
+from runtime.spec import Task
 
 # R. G. Newcombe, "Two-sided confidence intervals for the single proportion: comparison of seven methods",
 # Statistics in Medicine 17 (1998), table I: "score, no continuity correction".
@@ -46,6 +48,18 @@ def test_of_several_labels() -> None:
     answered = answers(scores, "multi-label", (0.5, 0.3))
     assert answered.tolist() == [[True, True], [True, False], [False, False]]
     assert Accuracy.of(answered, np.array([[1, 1], [1, 1], [0, 0]], np.bool_)) == Accuracy(2, 3)
+
+
+@pytest.mark.parametrize("task", ["single-label", "multi-label"])
+def test_unanswered_is_what_the_runtime_calls_unknown(task: Task) -> None:
+    random = np.random.default_rng(0)
+    scores = (random.integers(0, 11, (500, 3)) / 10).astype(np.float32)  # many that equal a limit, rounded to float32
+    least = (0.3, 0.7, 0.9)
+    expected = [not answered_labels(row, "abc", least, task) for row in scores]
+    assert unanswered(scores, task, least).tolist() == expected
+    assert 0 < sum(expected) < 500
+    assert not unanswered(scores, task, ()).any()
+    assert unanswered(scores[:0], task, least).shape == (0,)
 
 
 def test_all_right_stays_within_one() -> None:

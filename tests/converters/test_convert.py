@@ -74,6 +74,8 @@ def test_float_alone(bundle: Path) -> None:
     assert (entry["kind"], entry["accepted"], entry["accuracy_drop"]) == ("float32", True, 0.0)
     assert entry["largest_score_difference"] < 1e-4
     assert entry["top1_agreement"] == 1.0
+    assert conversion.report["check_pictures"] == len(conversion.report["test_scores"]) > 0
+    assert conversion.report["trained"]["unknown"] == entry["unknown"] == entry["unknown_changed"] == 0
 
 
 def test_both_kinds(converted_once: Conversion) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from toolkit.cli import main
 from toolkit.commands.convert import export_table
+from toolkit.tables import text_width
 
 pytest.importorskip("tensorflow")
 
@@ -31,25 +33,31 @@ def entry(**changes: Any) -> dict[str, Any]:
         "accuracy_drop": 1.5,
         "accepted": True,
         "top1_agreement": 0.95,
+        "unknown": 0,
+        "unknown_changed": 0,
         "largest_score_difference": 0.0194,
         "latency_ms": 1.234,
     } | changes
 
 
 def test_table() -> None:
-    files = [entry(), entry(file="花_int8.tflite", accepted=False)]
-    assert export_table({"trained": {"accuracy": entry()["accuracy"]}, "files": files}).splitlines() == [
-        "file                         size  test accuracy  95 % interval        drop  agreement  score diff  latency",
-        "------------------------  -------  -------------  -------------  ----------  ---------  ----------  -------",
-        "(trained model)                     90.0% (N=10)  59.6% - 98.2%",
-        "x_int8.tflite             3.52 MB   90.0% (N=10)  59.6% - 98.2%  1.5 points      95.0%       0.019   1.2 ms",
-        "花_int8.tflite (refused)  3.52 MB   90.0% (N=10)  59.6% - 98.2%  1.5 points      95.0%       0.019   1.2 ms",
+    files = [entry(), entry(file="花.tflite (2)", accepted=False, unknown=4, unknown_changed=3)]
+    report = {"trained": {"accuracy": entry()["accuracy"], "unknown": 1}, "files": files}
+    lines = export_table(report).splitlines()
+    measured = ["90.0% (N=10)", "59.6% - 98.2%"]
+    header = ["file", "size", "test accuracy", "95 % interval", "drop", "agreement", "unknown", "score diff", "latency"]
+    assert [re.split(" {2,}", line) for line in (lines[0], *lines[2:])] == [
+        header,
+        ["(trained model)", *measured, "1"],
+        ["x_int8.tflite", "3.52 MB", *measured, "1.5 points", "95.0%", "0", "0.019", "1.2 ms"],
+        ["花.tflite (2) (refused)", "3.52 MB", *measured, "1.5 points", "95.0%", "4, 3 changed", "0.019", "1.2 ms"],
     ]
+    assert len({text_width(line) for line in (*lines[:2], *lines[3:])}) == 1
 
 
 def test_table_without_test_pictures() -> None:
     nothing = {"accuracy": None, "correct": 0, "images": 0, "interval_95": [0.0, 1.0]}
-    report = {"trained": {"accuracy": nothing}, "files": [entry(accuracy=nothing, accuracy_drop=None)]}
+    report = {"trained": {"accuracy": nothing, "unknown": 0}, "files": [entry(accuracy=nothing, accuracy_drop=None)]}
     assert "no test pictures" in export_table(report)
     assert "points" not in export_table(report)
 
@@ -105,7 +113,11 @@ def test_a_refused_file_is_exit_1_with_the_table(
         (["."], 1, "is not a model bundle"),
         ([".", "--max-accuracy-drop", "101"], 2, "must be 0 to 100 points, not 101"),
         ([".", "--max-accuracy-drop", "nan"], 2, "must be 0 to 100 points, not nan"),
-        ([".", "--max-accuracy-drop", "few"], 2, "invalid float value: 'few'"),
+        (
+            [".", "--max-accuracy-drop", "few"],
+            2,
+            "--max-accuracy-drop: must be a number; got 'few'; see toolkit",
+        ),
         ([".", "extra"], 2, "unrecognized arguments: extra"),
     ],
 )

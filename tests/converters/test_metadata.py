@@ -132,7 +132,7 @@ def test_read_by_the_runtime(models: Models, tmp_path: Path) -> None:
         label_files=(LabelFile("labels.txt", ""),),
     )
     found = read_labels(model)
-    assert found.labels == ("Gänseblümchen", "向日葵", "two lines", " spaces ", "🌷")
+    assert found.labels == ("Gänseblümchen", "向日葵", "two\\r\\nlines", " spaces ", "🌷")
     spec = find_spec(model.path)
     assert spec is not None
     assert ModelSpec.from_json(spec) == SPEC
@@ -176,7 +176,7 @@ def test_archive_can_be_read_in_place(models: Models) -> None:
     model = add_metadata(models.int8, SPEC)
     with zipfile.ZipFile(io.BytesIO(model)) as archive:
         assert archive.testzip() is None
-        assert archive.read("labels.txt").decode() == "Gänseblümchen\n向日葵\ntwo lines\n spaces \n🌷\n"
+        assert archive.read("labels.txt").decode() == "Gänseblümchen\n向日葵\ntwo\\r\\nlines\n spaces \n🌷\n"
         for member in archive.infolist():
             assert (member.compress_type, member.date_time) == (zipfile.ZIP_STORED, (1980, 1, 1, 0, 0, 0))
             # Offsets count from the start of the file, as minizip expects.

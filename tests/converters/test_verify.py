@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,27 @@ def test_a_good_file(net: Net, exported: Path, reference: Reference) -> None:
     assert result.latency_ms > 0
     assert any(name.startswith("DEPTHWISE_CONV_2D ") for name in result.operators)
     assert result.needs_runtime is not None
+
+
+def test_unknown_is_counted_apart(exported: Path, reference: Reference) -> None:
+    """The limit of each class lies between the two models' scores of one picture that the file is less sure of."""
+    here = verify_file(exported, "int8", reference).scores
+    best = reference.scores.argmax(axis=1)
+    rows = np.arange(len(best))
+    trained, int8 = reference.scores[rows, best], here[rows, best]
+    row = int(np.argmax(np.where(here.argmax(axis=1) == best, trained - int8, -1)))
+    limit = float(trained[row] + int8[row]) / 2
+    assert int8[row] < limit < trained[row]
+    limited = replace(reference, least_scores=(limit,) * 5)
+    result = verify_file(exported, "int8", limited)
+    assert limited.unknown == int((trained < limit).sum())
+    assert result.unknown == int((here.max(axis=1) < limit).sum())
+    assert result.unknown_changed == int(((here.max(axis=1) < limit) != (trained < limit)).sum()) >= 1
+    before = verify_file(exported, "int8", reference)
+    assert (result.top1_agreement, result.accuracy) == (before.top1_agreement, before.accuracy)
+    assert (before.unknown, before.unknown_changed, reference.unknown) == (0, 0, 0)
+    written = result.to_json()
+    assert (written["unknown"], written["unknown_changed"]) == (result.unknown, result.unknown_changed)
 
 
 def test_without_test_pictures_there_is_no_drop(exported: Path, reference: Reference) -> None:

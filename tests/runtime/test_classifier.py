@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.classifier import Classifier
+from runtime.classifier import Classifier, rank_scores
 from runtime.contract import Overrides
 from runtime.errors import ImageError, ModelError
 from runtime.spec import Preprocessing
@@ -126,6 +127,18 @@ def test_a_quantised_input_whose_scale_is_no_byte(save_model: SaveModel) -> None
     classifier = Classifier.load(save_model(model, spec))
     tensor = classifier.tensor(np.full((8, 8, 3), (10, 30, 60), np.uint8))
     assert tensor[0, 0, 0].tolist() == [-80, -80, -80]
+
+
+def test_every_label_that_holds_is_among_the_predictions(save_model: SaveModel) -> None:
+    spec = replace(spec_of("a", "b", "c"), task="multi-label", thresholds={"a": 0.5, "b": 0.1, "c": 0.3})
+    classifier = Classifier.load(save_model(mean_colour_model(then="SOFTMAX"), spec))
+    answer = classifier.classify(Image.new("RGB", (8, 8), COLOURS["red"]), top_k=1)
+    assert answer.labels == ("a", "b")
+    assert [p.label for p in answer.predictions] == ["a", "b"]
+    assert [p.score for p in answer.predictions] == pytest.approx(softmax([1, -1, -1])[:2])
+    assert classifier.classify(Image.new("RGB", (8, 8), COLOURS["red"]), top_k=0).predictions == ()
+    ranked = rank_scores(np.array([0.2, 0.3, 0.5], np.float32), "abc", 1, 0.25, "ab")
+    assert [p.label for p in ranked] == ["c", "b"], "the threshold of what is shown holds for all"
 
 
 def test_scores_that_are_no_numbers(save_model: SaveModel) -> None:

@@ -53,5 +53,10 @@ def test_unknown_is_said_before_the_guesses() -> None:
     ]
 
 
+def test_no_label_is_said_before_the_guesses() -> None:
+    lines = as_text("a.jpg", replace(ANSWER, labels=()), "multi-label").split("\n")
+    assert lines[1:3] == ["          no label: no score reaches the least score of its label", "   87.7%  (向日葵)"]
+
+
 def test_labels_that_do_not_hold_are_in_brackets() -> None:
     assert as_text("a.jpg", ANSWER, "multi-label").split("\n")[1:] == ["   87.7%  向日葵", "   12.3%  ('two\\nlines')"]

@@ -37,6 +37,13 @@ def test_a_spec_comes_back_whole_and_always_as_the_same_bytes() -> None:
     assert json.loads(text)["schema_version"] == SCHEMA_VERSION
 
 
+def test_one_label_a_line_whatever_is_in_it() -> None:
+    # A zero-width joiner and a wide space belong to their words.
+    labels = ("two\nlines", "a\tb\x1b[31m\x85\x00", "\u2028p", "back\\slash", " 👩\u200d🚀\u3000", "'q'")
+    lines = LabelList(labels).as_lines().splitlines()
+    assert lines == [r"two\nlines", r"a\tb\x1b[31m\x85\x00", r"\u2028p", "back\\slash", " 👩\u200d🚀\u3000", "'q'"]
+
+
 def test_unknown_keys_are_left_out() -> None:
     pixels = json.loads(SPEC.to_json())["preprocessing"]
     assert ModelSpec.from_json(changed(new_key=1, preprocessing=pixels | {"gamma": 2.2})) == SPEC

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.toolkit.earlier_bundles import OLD, pick
 from toolkit.options import TrainOptions
 from toolkit.sample_data import draw_shapes
 from toolkit.train import TrainResult, train
@@ -44,6 +46,16 @@ def trained(shapes: Path, cache_dir: Path, tmp_path_factory: pytest.TempPathFact
     messages: list[str] = []
     result = train(shapes, options, notify=messages.append)
     return Trained(result, options, shapes, messages)
+
+
+@pytest.fixture(scope="session")
+def first(shapes: Path, cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that knows two of the four shapes, whose pictures are gone."""
+    root = tmp_path_factory.mktemp("first")
+    pictures = pick(shapes, root / "half", *OLD)
+    train(pictures, TrainOptions(output_dir=root / "model", cache_dir=cache_dir))
+    shutil.rmtree(pictures)
+    return root / "model"
 
 
 class QuietHandler(SimpleHTTPRequestHandler):

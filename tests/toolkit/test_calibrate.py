@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from runtime.spec import Task
 from toolkit.calibrate import LEAST_IMAGES, calibrate
 from toolkit.head import Bools, Floats, Head, Layer, cross_entropy
 from toolkit.reliability import reliability
@@ -40,6 +41,21 @@ def test_finds_the_temperature_of_several_labels() -> None:
     _, calibration = calibrate(head.scaled(3.0), head.scaled(3.0).logits(features), truth)
     assert calibration.temperature == pytest.approx(3.0, rel=0.1)
     assert calibration.after < 0.02 < calibration.before
+
+
+@pytest.mark.parametrize("task", ["single-label", "multi-label"])
+@pytest.mark.parametrize("gap", [2.0, 6.0, 30.0])
+def test_pictures_that_are_all_answered_rightly_are_no_reason_for_certainty(task: Task, gap: float) -> None:
+    truth = np.eye(4, dtype=np.bool_)[np.arange(LEAST_IMAGES) % 4]
+    logits = np.where(truth, np.float32(gap / 2), np.float32(-gap / 2))
+    head = Head((Layer(np.eye(4, dtype=np.float32), np.zeros(4, np.float32)),), task)
+    calibrated, calibration = calibrate(head, logits, truth)
+    assert 0.15 < calibration.temperature <= 1.001
+    before = head.scores(logits)[truth].min()
+    assert before - 1e-3 <= calibrated.scores(logits)[truth].min() <= max(before, 0.999)
+    # The surer they are by themselves, the less is changed.
+    surer = calibrate(head, 2 * logits, truth)[1]
+    assert calibration.temperature - 1e-3 <= surer.temperature <= 1.001
 
 
 def test_changes_scores_and_no_answer() -> None:

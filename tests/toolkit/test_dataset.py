@@ -45,8 +45,9 @@ def test_upper_case_endings(tmp_path: Path) -> None:
     [
         (lambda root: None, UsageError, "no such folder"),
         (lambda root: root.write_bytes(b"x"), UsageError, "is a file; train on a folder"),
-        (lambda root: root.mkdir(), DataError, "has 0 pictures but no class folders"),
-        (lambda root: (root.mkdir(), picture(1).save(root / "x.png")), DataError, "has 1 pictures but no class"),
+        (lambda root: root.mkdir(), DataError, "has no class folders: put the pictures of each class"),
+        (lambda root: (root.mkdir(), picture(1).save(root / "x.png")), DataError, "has one picture but no class"),
+        (lambda root: make_classes(root.parent, {"photos": 2}), DataError, "has 2 pictures but no class folders: put"),
         (lambda root: make_classes(root, {"one": 3}), DataError, "has one class folder, 'one'; a classifier needs two"),
         (lambda root: make_classes(root, {"a": 0, "b": 0}), DataError, "has class folders but no pictures"),
     ],
@@ -125,7 +126,7 @@ def test_a_picture_in_two_classes_is_in_none(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "a" / "000.png", tmp_path / "b" / "same.png")
     index = index_folder(tmp_path)
     assert index.counts() == [1, 2]
-    expected = "the same picture stands in 'a' and 'b'"
+    expected = "the same picture stands in 'a' and 'b'; --multi-label gives it all these labels"
     assert reasons(index.skipped) == {"000.png": expected, "same.png": expected}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,53 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.bundle import CALIBRATION_FILE, FEATURES_FILE, MODEL_FILE, ModelBundle
-from converters.convert import convert
-from converters.options import ConvertOptions
-from runtime.errors import DataError, EdgeExportError, ModelError, UsageError
+from converters.bundle import ModelBundle
 from tests.toolkit.conftest import Trained
-from tests.toolkit.pictures import make_classes
+from tests.toolkit.earlier_bundles import NEW, OLD, digests, pick, stored
 from toolkit import features
-from toolkit.class_folders import BACKGROUND
 from toolkit.cli import main
 from toolkit.earlier import Earlier
 from toolkit.head import HeadOptions
-from toolkit.label_file import LABEL_FILE
 from toolkit.options import TrainOptions
-from toolkit.split import SplitOptions
 from toolkit.stored_features import StoredFeatures
 from toolkit.train import TrainResult, train
-
-OLD, NEW = ("plus", "square"), ("circle", "triangle")
-SMALL = "mobilenet_0.25_128"
-
-
-def pick(shapes: Path, folder: Path, *labels: str) -> Path:
-    for label in labels:
-        shutil.copytree(shapes / label, folder / label)
-    return folder
-
-
-def digests(folder: Path) -> set[str]:
-    return {hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.jpg")}
-
-
-def stored(folder: Path) -> StoredFeatures:
-    bundle = ModelBundle.load(folder)
-    width = 1024 if bundle.spec.backbone == "mobilenet_1.00_224" else 256
-    found = StoredFeatures.read(folder, len(bundle.spec.labels), width)
-    assert found is not None
-    return found
-
-
-@pytest.fixture(scope="module")
-def first(shapes: Path, cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that knows two of the four shapes, whose pictures are gone."""
-    root = tmp_path_factory.mktemp("first")
-    pictures = pick(shapes, root / "half", *OLD)
-    train(pictures, TrainOptions(output_dir=root / "model", cache_dir=cache_dir))
-    shutil.rmtree(pictures)
-    return root / "model"
 
 
 @pytest.fixture(scope="module")
@@ -190,99 +152,6 @@ def test_more_pictures_of_an_old_class_and_a_relabelled_one(
     assert found.shares[row] == before
 
 
-def small(tmp_path: Path, cache_dir: Path, counts: dict[str, int], **options: Any) -> Path:
-    """A bundle of a small random network."""
-    root = make_classes(tmp_path / "old", counts)
-    given = TrainOptions(tmp_path / "model", architecture=SMALL, weights="none", cache_dir=cache_dir, **options)
-    train(root, given)
-    return tmp_path / "model"
-
-
-def test_convert_checks_old_classes_too(tmp_path: Path, cache_dir: Path) -> None:
-    model = small(tmp_path, cache_dir, {"a": 5, "b": 5})
-    shutil.rmtree(tmp_path / "old")
-    result = train(
-        make_classes(tmp_path / "new", {"c": 5}, start=100), TrainOptions(model, earlier=model, cache_dir=cache_dir)
-    )
-    conversion = convert(model, ConvertOptions(max_accuracy_drop=100))
-    (file,) = conversion.report["files"]
-    assert file["accuracy"]["images"] == result.accuracy["test"].images
-    assert set(ModelBundle.load(model).test_pictures().truth.argmax(axis=1)) == {0, 1, 2}
-
-
-def test_a_tuned_network_is_the_one_that_goes_on(tmp_path: Path, cache_dir: Path) -> None:
-    from toolkit.training.options import FinetuneOptions
-
-    tuning = FinetuneOptions(epochs=1)
-    model = small(tmp_path, cache_dir, {"a": 4, "b": 4}, mode="finetune", tuning=tuning)
-    weights = ModelBundle.load(model).spec.provenance["weights"]
-    new = make_classes(tmp_path / "new", {"c": 4}, start=100)
-    options = TrainOptions(tmp_path / "wider", earlier=model, cache_dir=cache_dir)
-    said: list[str] = []
-    wider = train(new, options, said.append)
-    assert wider.spec.provenance["weights"] == weights
-    assert said[0] == f"{SMALL}, weights random, seed 0, trained further"
-
-    tuned = replace(options, output_dir=tmp_path / "tuned", mode="finetune", tuning=tuning, earlier=wider.folder)
-    with pytest.raises(DataError) as caught:
-        train(new, tuned)
-    assert str(caught.value) == (
-        f"--mode finetune needs the pictures themselves, and {new} has none of these classes of {wider.folder}: "
-        "'a', 'b'; add their folders, or leave out --mode finetune"
-    )
-    make_classes(new, {"a": 3, "b": 3}, start=200)
-    said.clear()
-    result = train(new, tuned, said.append)
-    assert result.images == 10
-    assert any("8 pictures that are not here are left out: the network needs pictures" in line for line in said)
-    assert result.spec.provenance["weights"] != weights
-
-
-def test_a_network_of_keras_applications_goes_on(tmp_path: Path, cache_dir: Path) -> None:
-    from toolkit.backbones.catalog import find_architecture
-    from toolkit.backbones.keras_applications import variables_of
-    from toolkit.backbones.registry import load_backbone
-    from toolkit.bundle_weights import backbone_of
-
-    model = tmp_path / "model"
-    options = TrainOptions(model, architecture="mobilenet_v3_small", weights="none", cache_dir=cache_dir)
-    train(make_classes(tmp_path / "old", {"a": 3, "b": 3}), options)
-    bundle = ModelBundle.load(model)
-    architecture = find_architecture("mobilenet_v3_small")
-    ordinary = load_backbone(architecture, weights="none", cache_dir=cache_dir)
-    assert backbone_of(bundle, {}, architecture, None, cache_dir).digest == ordinary.digest, "the cache knows it"
-
-    elsewhere = replace(bundle, spec=replace(bundle.spec, provenance={"weights": "0" * 64, "seed": 5}))
-    found = backbone_of(elsewhere, {}, architecture, None, cache_dir)
-    ours, theirs = (variables_of(backbone.keras_model()) for backbone in (found, ordinary))
-    assert ours.keys() == theirs.keys()
-    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
-
-
-def test_several_labels_a_picture(tmp_path: Path, cache_dir: Path) -> None:
-    root = make_classes(tmp_path / "old", {"pictures": 12})
-    paths = sorted((root / "pictures").iterdir())
-    lines = [f"pictures/{path.name},{('sea', 'sky', 'sea;sky')[n % 3]}" for n, path in enumerate(paths)]
-    (root / LABEL_FILE).write_text("\n".join(lines))
-    options = TrainOptions(
-        tmp_path / "model", architecture=SMALL, weights="none", task="multi-label", cache_dir=cache_dir
-    )
-    train(root, options)
-    boats = tmp_path / "boats"
-    (boats / "boat").mkdir(parents=True)
-    for path in paths[:6]:
-        shutil.copy(path, boats / "boat")
-    result = train(boats, replace(options, architecture=None, earlier=options.output_dir))
-    assert tuple(result.spec.labels) == ("sea", "sky", "boat")
-    found = stored(result.folder)
-    truth = {image.digest: row.tolist() for image, row in zip(found.images, found.truth, strict=True)}
-    of_file = [truth[hashlib.sha256(path.read_bytes()).hexdigest()] for path in paths]
-    assert of_file[:3] == [[True, False, True], [False, True, True], [True, True, True]]
-    assert of_file[6:9] == [[True, False, False], [False, True, False], [True, True, False]]
-    with pytest.raises(UsageError, match="is a multi-label model; add --multi-label"):
-        train(boats, replace(options, architecture=None, earlier=options.output_dir, task="single-label"))
-
-
 def test_steps_begin_with_the_earlier_head(first: Path, shapes: Path, cache_dir: Path, tmp_path: Path) -> None:
     more = pick(shapes, tmp_path / "more", "circle")
     options = TrainOptions(
@@ -294,155 +163,6 @@ def test_steps_begin_with_the_earlier_head(first: Path, shapes: Path, cache_dir:
     ours, theirs = later.head.layers[0].kernel, earlier.head.layers[0].kernel
     np.testing.assert_allclose(ours[:, :2] / theirs, np.full_like(theirs, 1), rtol=0, atol=1e-3)
     np.testing.assert_allclose(ours[:, 2], 0, atol=1e-6)
-
-
-def test_the_input_size_stays(tmp_path: Path, cache_dir: Path) -> None:
-    model = small(tmp_path, cache_dir, {"a": 3, "b": 3}, input_size=96)
-    shutil.rmtree(tmp_path / "old")
-    new = make_classes(tmp_path / "new", {"c": 3}, start=100)
-    result = train(new, TrainOptions(model, earlier=model, cache_dir=cache_dir))
-    assert (result.spec.preprocessing.height, result.images) == (96, 9)
-    assert ModelBundle.load(model).test_pictures().images.shape == (3, 96, 96, 3)
-
-
-def test_a_hidden_layer_stays(tmp_path: Path, cache_dir: Path) -> None:
-    model = small(tmp_path, cache_dir, {"a": 3, "b": 3}, head=HeadOptions(hidden=7))
-    new = make_classes(tmp_path / "new", {"c": 3}, start=100)
-    result = train(new, TrainOptions(tmp_path / "wider", earlier=model, cache_dir=cache_dir))
-    wider = Earlier.open(TrainOptions(earlier=result.folder))
-    assert wider is not None
-    assert [layer.kernel.shape for layer in wider.head.layers] == [(256, 7), (7, 3)]
-
-
-def test_shares_that_the_earlier_training_did_not_have(tmp_path: Path, cache_dir: Path) -> None:
-    model = small(tmp_path, cache_dir, {"a": 4, "b": 4}, split=SplitOptions(0, 0))
-    new = make_classes(tmp_path / "new", {"c": 3}, start=100)
-    result = train(new, TrainOptions(model, earlier=model, cache_dir=cache_dir))
-    for share in ("validation", "test"):
-        assert result.evaluations[share].truth.sum(axis=0).tolist() == [1, 1, 1]  # type: ignore[index]
-
-
-def test_pictures_of_no_class_are_learned_again(tmp_path: Path, cache_dir: Path) -> None:
-    model = small(tmp_path, cache_dir, {"a": 4, "b": 4, BACKGROUND: 6})
-    shutil.rmtree(tmp_path / "old")
-    new = make_classes(tmp_path / "new", {"c": 4}, start=100)
-    result = train(new, TrainOptions(model, earlier=model, cache_dir=cache_dir))
-    assert tuple(result.spec.labels) == ("a", "b", "c")
-    found = stored(model)
-    assert (len(found), int((~found.truth.any(axis=1)).sum())) == (18, 6)
-
-
-HOSTILE = ["'q\"", "<script>alert(1)<b>", "two\nlines", "猫"]
-
-
-def test_hostile_labels(tmp_path: Path, cache_dir: Path) -> None:
-    model = small(tmp_path, cache_dir, dict.fromkeys(HOSTILE[:2], 3))
-    shutil.rmtree(tmp_path / "old")
-    new = make_classes(tmp_path / "nëw\n", dict.fromkeys(HOSTILE[2:], 3), start=100)
-    result = train(new, TrainOptions(model, earlier=model, cache_dir=cache_dir))
-    assert tuple(result.spec.labels) == (*HOSTILE[:2], *sorted(HOSTILE[2:]))
-    assert "<script>alert" not in (model / "report.html").read_text(encoding="utf-8")
-
-
-def test_bundles_that_cannot_be_used(first: Path, trained: Trained, cache_dir: Path, tmp_path: Path) -> None:
-    def asked(expected: type[EdgeExportError], match: str, **options: Any) -> None:
-        with pytest.raises(expected, match=match) as caught:
-            given = {"earlier": first, "cache_dir": cache_dir} | options
-            train(trained.pictures, TrainOptions(tmp_path / "model", **given))
-        assert "\n" not in str(caught.value)
-
-    asked(UsageError, "no such model folder", earlier=tmp_path / "nothing")
-    asked(ModelError, "is not a model bundle of toolkit train", earlier=trained.pictures)
-    asked(UsageError, "--mode scratch begins with random weights, --from with trained ones", mode="scratch")
-    asked(UsageError, f"--architecture {SMALL}: .* is a mobilenet_1.00_224; leave", architecture=SMALL)
-    asked(UsageError, "--input-size 160: .* takes pictures of 224 pixels; leave", input_size=160)
-    asked(UsageError, "is a single-label model; leave --multi-label out", task="multi-label")
-    assert not (tmp_path / "model").exists()
-
-
-def test_a_bundle_of_an_older_version(first: Path, shapes: Path, cache_dir: Path, tmp_path: Path) -> None:
-    old = Path(shutil.copytree(first, tmp_path / "old"))
-    (old / FEATURES_FILE).unlink()
-    images = ModelBundle.load(old).calibration_images()
-    np.savez(old / CALIBRATION_FILE, images=images)
-    options = TrainOptions(tmp_path / "model", earlier=old, cache_dir=cache_dir)
-    more = pick(shapes, tmp_path / "more", "circle", "plus")
-    with pytest.raises(DataError) as caught:
-        train(more, options)
-    assert str(caught.value) == (
-        f"{old} has no features.npz (an older version wrote it), so {more} must hold pictures of all its classes; "
-        "these are missing: 'square'; add their folders"
-    )
-    assert tuple(train(shapes, options).spec.labels) == (*OLD, *NEW)
-
-
-def test_a_class_that_loses_all_its_pictures(tmp_path: Path, cache_dir: Path) -> None:
-    model = small(tmp_path, cache_dir, {"a": 3, "b": 3})
-    (tmp_path / "old" / "a").rename(tmp_path / "old" / "renamed")
-    with pytest.raises(DataError, match="have no pictures left, .*: 'a'; to leave a class out, train without --from"):
-        train(tmp_path / "old", TrainOptions(model, earlier=model, cache_dir=cache_dir))
-
-
-def change(name: str, value: Callable[[np.ndarray[Any, Any]], Any]) -> Callable[[Path], None]:
-    def damage(path: Path) -> None:
-        with np.load(path) as file:
-            arrays = {key: file[key] for key in file.files}
-        arrays[name] = value(arrays[name])
-        np.savez(path, **arrays)
-
-    return damage
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-3000])
-
-
-def names_of(text: str) -> Callable[[np.ndarray[Any, Any]], Any]:
-    return lambda _old: np.frombuffer(text.encode(), np.uint8)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        cut,
-        lambda path: path.write_bytes(b"PK\x03\x04 nothing"),
-        change("features", lambda a: a[:, :-1]),
-        change("features", lambda a: np.full_like(a, np.nan)),
-        change("features", lambda a: a.astype(np.float64)),
-        change("features", lambda a: np.array([{}], object)),
-        change("truth", lambda a: np.hstack([a, a])),
-        change("shares", lambda a: a + 7),
-        change("digests", lambda a: np.zeros_like(a)),
-        change("digests", lambda a: a[:, :20]),
-        change("names", names_of("[]")),
-        change("names", names_of('{"a": 1}')),
-        change("names", names_of("[" * 100_000)),
-        change("names", names_of(json.dumps([["x", "../" * 10]] * 80))),
-        change("names", names_of(json.dumps([[1, 2]] * 80))),
-    ],
-)
-def test_damaged_features(first: Path, cache_dir: Path, tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    model = Path(shutil.copytree(first, tmp_path / "model"))
-    damage(model / FEATURES_FILE)
-    with pytest.raises(ModelError, match=r"features\.npz is damaged: .*; train anew without --from") as caught:
-        Earlier.open(TrainOptions(earlier=model, cache_dir=cache_dir))
-    assert "\n" not in str(caught.value)
-
-
-def test_a_damaged_model_file(first: Path, cache_dir: Path, tmp_path: Path) -> None:
-    model = Path(shutil.copytree(first, tmp_path / "model"))
-    cut(model / MODEL_FILE)
-    with pytest.raises(ModelError, match=r"model\.keras is damaged"):
-        Earlier.open(TrainOptions(earlier=model))
-
-
-def test_weights_of_another_model(first: Path, trained: Trained, cache_dir: Path, tmp_path: Path) -> None:
-    model = Path(shutil.copytree(first, tmp_path / "model"))
-    spec = json.loads((model / "spec.json").read_bytes())
-    spec["provenance"]["weights"] = "0" * 64
-    (model / "spec.json").write_text(json.dumps(spec))
-    with pytest.raises(ModelError, match="has other weights than the bundle was written with"):
-        train(trained.pictures, TrainOptions(tmp_path / "new", earlier=model, cache_dir=cache_dir))
 
 
 def test_the_command(

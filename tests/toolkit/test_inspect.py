@@ -11,6 +11,7 @@ import pytest
 from runtime.errors import DataError, UsageError
 from tests.toolkit.bad_pictures import HOSTILE, HOSTILE_LABEL, make_bad_folder
 from tests.toolkit.pictures import make_classes, png
+from toolkit.dataset import index_folder
 from toolkit.inspection.look import Inspection, inspect_folder
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the folder has links, pipes and names Windows refuses")
@@ -148,6 +149,63 @@ def test_background_is_no_class(tmp_path: Path) -> None:
     assert [summary.label for summary in inspection.classes] == ["_background_", "a", "b"]
 
 
+def listed(root: Path, text: str, names: int = 6) -> Path:
+    """Pictures ``0.png`` to ``5.png``, and a labels.csv."""
+    root.mkdir(parents=True)
+    for number in range(names):
+        (root / f"{number}.png").write_bytes(png(number, 70))
+    (root / "labels.csv").write_text(text, encoding="utf-8")
+    return root
+
+
+def test_a_label_file_is_read_as_training_reads_it(tmp_path: Path) -> None:
+    text = "file,labels\n0.png,sea;_background_\n1.png,sea\n2.png,\n3.png,<b>\ngone.png,sea\ncopy.png,<b>\n"
+    root = listed(tmp_path / "photos", text)
+    (root / "copy.png").write_bytes((root / "1.png").read_bytes())
+    (root / "notes.txt").write_text("x")
+    inspection = inspect_folder(root, tmp_path / "cache", "multi-label")
+    counts = {summary.label: summary.pictures for summary in inspection.classes}
+    index = index_folder(root, "multi-label")
+    assert tuple(counts) == index.labels
+    assert counts == {"<b>": 2, "_background_": 1, "sea": 2}
+    assert (inspection.total.pictures, inspection.unlabelled) == (5, index.negatives) == (5, 1)
+    assert cases(inspection, "missing") == {("gone.png",): ""}
+    assert cases(inspection, "unlisted") == {("4.png",): "", ("5.png",): ""}
+    assert set(cases(inspection, "unused")) == {("notes.txt",)}
+    assert cases(inspection, "copies") == {("1.png", "copy.png"): "with other labels; it has all of them"}
+    assert cases(inspection, "copies_across_classes") == {}
+    assert "'_background_' has 1; training needs 3 or more" in details(inspection, "class_sizes")
+    written = inspection.to_json()
+    assert (written["task"], written["without_label"]) == ("multi-label", 1)
+
+
+def test_one_label_of_a_label_file_is_said(tmp_path: Path) -> None:
+    root = listed(tmp_path / "photos", "\n".join(f"{n}.png,only" for n in range(6)))
+    found = details(inspect_folder(root, tmp_path / "cache", "multi-label"), "class_sizes")
+    assert found[-1] == "only one class; a classifier needs two or more"
+
+
+def test_label_files_that_cannot_be_used(tmp_path: Path) -> None:
+    root = listed(tmp_path / "photos", "../0.png,a\n")
+    with pytest.raises(DataError, match="line 1: '../0.png' is no path below the folder"):
+        inspect_folder(root, tmp_path / "cache", "multi-label")
+    with pytest.raises(DataError, match=r"has 6 pictures but no class folders: .*; labels.csv is read with --multi-la"):
+        inspect_folder(root, tmp_path / "cache")
+
+
+def test_several_class_folders_say_several_labels(tmp_path: Path) -> None:
+    root = make_classes(tmp_path / "photos", {"a": 4, "b": 4})
+    (root / "b" / "shared.png").write_bytes((root / "a" / "000.png").read_bytes())
+    (root / "labels.csv").write_text("")
+    single = inspect_folder(root, tmp_path / "cache")
+    assert set(cases(single, "copies_across_classes")) == {("a/000.png", "b/shared.png")}
+    assert cases(single, "unused") == {("labels.csv",): "is read with --multi-label only"}
+    (root / "labels.csv").unlink()
+    several = inspect_folder(root, tmp_path / "cache", "multi-label")
+    assert {summary.label: summary.pictures for summary in several.classes} == {"a": 4, "b": 5}
+    assert cases(several, "copies_across_classes") == cases(several, "copies") == {}
+
+
 def test_one_class_is_looked_at_and_said(tmp_path: Path) -> None:
     root = make_classes(tmp_path / "photos", {"only": 25})
     inspection = inspect_folder(root, tmp_path / "cache")
@@ -182,5 +240,5 @@ def test_folders_with_nothing_to_look_at(tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(png(1))
     with pytest.raises(UsageError, match="is a file; give a folder"):
         inspect_folder(tmp_path / "photo.png", tmp_path)
-    with pytest.raises(DataError, match="has 1 pictures but no class folders"):
+    with pytest.raises(DataError, match="has one picture but no class folders"):
         inspect_folder(tmp_path, tmp_path / "cache")

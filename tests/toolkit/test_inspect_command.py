@@ -117,13 +117,30 @@ def test_nothing_wrong(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "Nothing was found." in (tmp_path / "page.html").read_text()
 
 
+def test_several_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_classes(tmp_path / "photos", {"x": 5})
+    lines = ["x/000.png,sea;<b>", "x/001.png,sea", "x/002.png,", "x/003.png,sea", "gone.png,<b>"]
+    (root / "labels.csv").write_text("\n".join(lines))
+    words = ("inspect", root, "--multi-label", "--cache-dir", tmp_path / "cache")
+    assert toolkit(*words, "--html", tmp_path / "page.html") == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split()[0] == "label"
+    assert re.search(r"^sea +3 +75\.0% ", out, re.M)
+    for text in ("without a label: 1", "1 x named in labels.csv and not there", "    gone.png", "    x/004.png"):
+        assert text in out
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "b" not in {tag for tag, _ in page.tags}
+    assert "4 pictures with 2 labels, 1 of them without any; 4 PNG." in " ".join(page.text.split())
+    assert "x/004.png" in page.text
+
+
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
         ([], 2, "name the folder of pictures: toolkit inspect photos/"),
         (["{nowhere}"], 2, "no such folder: "),
         (["{file}"], 2, "is a file; give a folder"),
-        (["{empty}"], 1, "has 0 pictures but no class folders"),
+        (["{empty}"], 1, "has no class folders: put the pictures of each class"),
         (["{photos}", "--html", "{empty}"], 2, "is a folder; name a file"),
         (["{photos}", "--html", "{file}/page.html"], 1, "cannot write"),
         (["{photos}", "--cache-dir", "{file}/cache"], 1, "cannot use the feature cache"),

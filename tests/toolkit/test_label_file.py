@@ -84,6 +84,13 @@ def test_unusable(tmp_path: Path, content: bytes, message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_without_multi_label_it_is_pointed_to(tmp_path: Path) -> None:
+    pictures(tmp_path, "1.png", "2.png")
+    (tmp_path / "labels.csv").write_text("1.png,a\n2.png,b\n")
+    with pytest.raises(DataError, match=r"has 2 pictures but no class folders: .*; labels.csv is read with --multi-l"):
+        index_folder(tmp_path)
+
+
 def test_folders_with_repeated_content(tmp_path: Path) -> None:
     make_classes(tmp_path, {"a": 3, "b": 3})
     (tmp_path / "b" / "shared.png").write_bytes((tmp_path / "a" / "001.png").read_bytes())

@@ -190,8 +190,8 @@ def predictor(task: Any, least: tuple[float, ...]) -> Predictor:
     [
         ("single-label", (), ["b"], ["   60.0%  b", "   30.0%  c"]),
         ("single-label", (0.7,) * 3, [], ["          unknown: no score is high enough", "   60.0%  b", "   30.0%  c"]),
-        ("multi-label", (0.05, 0.5, 0.4), ["b", "a"], ["   60.0%  b", "   30.0%  (c)"]),
-        ("multi-label", (0.9,) * 3, [], ["          unknown", "   60.0%  (b)", "   30.0%  (c)"]),
+        ("multi-label", (0.05, 0.5, 0.4), ["b", "a"], ["   60.0%  b", "   30.0%  (c)", "   10.0%  a"]),
+        ("multi-label", (0.9,) * 3, [], ["          no label: no score", "   60.0%  (b)", "   30.0%  (c)"]),
     ],
 )
 def test_what_holds(task: Any, least: tuple[float, ...], labels: list[str], text: list[str]) -> None:

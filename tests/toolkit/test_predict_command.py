@@ -75,6 +75,33 @@ def test_wrong_usage(
     assert text in captured.err.splitlines()[-1]
 
 
+def test_a_model_among_the_pictures_is_told_with_what_to_type(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, graph, red = tmp_path / "my model", tmp_path / "g.pb", pictures / "red.png"
+    (bundle / "export").mkdir(parents=True)
+    (bundle / "spec.json").write_text("{}")
+    graph.write_bytes(b"x")
+    for words, line in (
+        ([bundle, red], f"toolkit predict --model '{bundle}' {red}"),
+        ([red, graph, pictures], f"toolkit predict --model {graph} {red} {pictures}"),
+        ([graph], f"toolkit predict --model {graph} photo.jpg"),
+    ):
+        assert toolkit("predict", *words) == 2
+        assert capsys.readouterr().err.rstrip().endswith(f"is a model, not a picture; type: {line}")
+    assert toolkit(*LITE, graph, red) == 2
+    expected = f"{graph} is a model, not a picture, and efficientnet_lite0 was named as the model"
+    assert capsys.readouterr().err.rstrip().endswith(expected)
+
+
+def test_a_folder_of_pictures_with_a_model_in_it_is_one_of_pictures(
+    pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "model.keras").write_bytes(b"x")
+    assert toolkit(*LITE, pictures, "--json") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
 def test_without_a_model(
     tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,7 +209,8 @@ def test_nothing_on_the_page_is_markup_of_others() -> None:
     content = page.render(predictor)
     reader = read_page(content)
     assert "script" not in reader.tags
-    assert "unknown" in reader.texts
+    assert "no label" in reader.texts
+    assert any(text.startswith("A picture may have several labels") for text in reader.texts)
     assert content.count(b"alert(&#39;1&#39;)") + content.count(b"alert(\\&#39;1\\&#39;)") >= 4
     assert b"{{ 7 * 7 }}" in content
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from runtime.errors import UsageError
-from toolkit.reject import AUTO_RATE, LEAST_KNOWN, RejectChoice, choose_rejection, parse_reject
+from toolkit.head import Bools, Floats
+from toolkit.reject import AUTO_RATE, RejectChoice, choose_rejection, parse_reject
 from toolkit.thresholds import DEFAULT_THRESHOLD, choose_thresholds
 
 #: Highest score of an int8 model.
@@ -44,14 +45,45 @@ def test_a_rate_is_kept(rate: float) -> None:
     assert 0.5 < found.unknown_below < 1
 
 
-def test_off_and_too_few() -> None:
-    scores = top_scores(*np.linspace(0.5, 1, LEAST_KNOWN - 1))
-    truth = np.tile(KNOWN, (len(scores), 1))
-    assert choose_rejection(scores, truth, "off").unknown_below == 0
-    few = choose_rejection(scores, truth, "auto")
-    assert few.unknown_below == 0
-    assert str(LEAST_KNOWN) in few.why
-    assert choose_rejection(scores[:0], truth[:0], "auto").unknown_below == 0
+def spread(count: int) -> tuple[Floats, Bools]:
+    """Scores of so many known pictures, and what is true of them."""
+    return top_scores(*np.linspace(0.5, 1, count)), np.tile(KNOWN, (count, 1))
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 500])
+def test_off_and_nothing_held_out(count: int) -> None:
+    scores, truth = spread(count)
+    for choice in ("off", *(("auto", 0.05) if not count else ())):
+        found = choose_rejection(scores.reshape(count, 2), truth, choice)  # type: ignore[arg-type]
+        assert found.unknown_below == 0
+        assert str(found) == f"every picture gets an answer ({'switched off' if choice == 'off' else found.why})"
+
+
+def test_with_few_pictures_both_ways_say_how_many_are_needed() -> None:
+    few = "8 held-out pictures are too few for a limit that rejects at most"
+    scores, truth = spread(8)
+    auto, asked = choose_rejection(scores, truth, "auto"), choose_rejection(scores, truth, 0.05)
+    assert str(auto) == f"every picture gets an answer ({few} 1% of them: 100 are needed, or 20 for --reject 5%)"
+    assert str(asked) == (
+        f'"unknown" below a score of 50.0%: rejects 0 of 8 known held-out pictures ({few} 5% of them: 20 are needed)'
+    )
+    one = choose_rejection(*spread(1), 0.3)
+    assert one.why == "1 held-out picture is too few for a limit that rejects at most 30% of them: 4 are needed"
+
+
+@pytest.mark.parametrize(("choice", "needed"), [("auto", 100), (0.05, 20), (0.125, 8), (0.003, 334)])
+def test_a_share_can_be_told_from_its_inverse_on(choice: RejectChoice | float, needed: int) -> None:
+    assert "too few" in choose_rejection(*spread(needed - 1), choice).why
+    found = choose_rejection(*spread(needed), choice)
+    assert found.known.correct == 1
+    share = {"auto": 1}.get(str(choice)) or 100 * float(choice)
+    assert found.why == f"a limit that rejects at most {share:g}% of them"
+
+
+def test_negatives_that_no_limit_tells() -> None:
+    truth = np.array([KNOWN] * 40 + [NONE] * 5)
+    found = choose_rejection(top_scores(*[0.6] * 40, *[0.9] * 5), truth, "auto")
+    assert str(found) == "every picture gets an answer (no limit tells pictures of no class from the known)"
 
 
 def test_auto_without_negatives_rejects_one_in_a_hundred() -> None:

@@ -123,6 +123,13 @@ def test_what_an_old_command_left_out() -> None:
     assert notices == ("--image_dir is now IMAGE_DIR",)
 
 
+@pytest.mark.parametrize("word", ["--from=model", "--from", "--fr", "--arch"])
+def test_the_network_of_an_earlier_model_is_not_said_to_be_the_default(word: str) -> None:
+    words, notices = translate(["--image_dir=x", STEPS, word, "model"])
+    assert words[0] == "--eval-interval=10"
+    assert not any("--architecture" in notice for notice in notices)
+
+
 @pytest.mark.parametrize("name", ["mobilenet_0.50_224_quantized", "mobilenet_1.0_224_quant"])
 def test_quantized_is_explained(name: str) -> None:
     words, notices = translate([f"--architecture={name}"])

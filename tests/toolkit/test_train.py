@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,9 @@ from runtime.preprocess import normalize
 from tests.toolkit.conftest import Trained
 from tests.toolkit.pictures import make_classes, picture, reasons
 from toolkit.options import TrainOptions
-from toolkit.split import SplitOptions
+from toolkit.prepare import prepare
+from toolkit.records import ImageRecord
+from toolkit.split import SplitOptions, split_images
 from toolkit.train import train
 
 
@@ -144,7 +148,30 @@ def test_odd_names_and_odd_pictures(tmp_path: Path, cache_dir: Path) -> None:
     spec = json.loads((tmp_path / "model" / "spec.json").read_text(encoding="utf-8"))
     assert sorted(spec["labels"]) == sorted(ODD_LABELS)
     assert spec["name"] == "my_photos"
-    assert len((tmp_path / "model" / "labels.txt").read_text(encoding="utf-8").splitlines()) == len(ODD_LABELS)
+    lines = (tmp_path / "model" / "labels.txt").read_text(encoding="utf-8").splitlines()
+    assert sorted(lines) == sorted(label.replace("\n", "\\n") for label in ODD_LABELS)
+
+
+def test_the_split_is_made_anew_only_where_pictures_turn_out_damaged(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_classes(tmp_path / "photos", {"a": 5, "b": 5}, start=900)
+    small = TrainOptions(architecture="mobilenet_0.25_128", weights="none", cache_dir=cache_dir)
+    options = replace(small, output_dir=tmp_path / "model", near_duplicates=False)
+    splits: list[int] = []
+
+    def counted(images: Sequence[ImageRecord], *more: Any) -> Any:
+        splits.append(len(images))
+        return split_images(images, *more)
+
+    monkeypatch.setattr("toolkit.prepare.split_images", counted)
+    assert sum(map(len, prepare(root, options, print).split.values())) == 10
+    assert splits == [10]
+    picture(910, 300).save(root / "a" / "cut.jpg")
+    (root / "a" / "cut.jpg").write_bytes((root / "a" / "cut.jpg").read_bytes()[:9000])
+    prepared = prepare(root, options, print)
+    assert splits == [10, 11, 10]
+    assert sorted(p for share in prepared.split.values() for p in share) == list(range(10))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")

@@ -79,7 +79,7 @@ def test_progress_does_not_flood_a_log(tmp_path: Path, cache_dir: Path, capsys: 
         (["{file}"], "is a file; train on a folder"),
         (["{photos}", "--architecture", "nonsense"], "unknown architecture 'nonsense'"),
         (["{photos}", "--seed", "-1"], "--seed must be 0 or more"),
-        (["{photos}", "--seed", "x"], "argument --seed: invalid int value"),
+        (["{photos}", "--seed", "x"], "--seed: must be a whole number; got 'x'; see toolkit train --help"),
         (["{photos}", "--model-dir", "{nowhere}"], "no such folder"),
         (
             ["{photos}", "--testing-percentage", "120"],
@@ -88,7 +88,7 @@ def test_progress_does_not_flood_a_log(tmp_path: Path, cache_dir: Path, capsys: 
         (["{photos}", "--validation-percentage", "-5"], "validation_percentage must be"),
         (["{photos}", "--validation-percentage", "60", "--testing-percentage", "60"], "leave nothing to train on"),
         (["{photos}", "--calibration-images", "0"], "calibration images must be 1 or more"),
-        (["{photos}", "--weights", "other"], "invalid choice: 'other'"),
+        (["{photos}", "--weights", "other"], "--weights: must be one of imagenet, none; got 'other'"),
         (["{photos}", "--name", "../up"], "cannot be part of a file name"),
         (["{photos}", "--output-dir", "{file}"], "is a file; name a folder"),
         (["{photos}", "--output-dir", "{foreign}"], "is no part of a model and would be lost"),
@@ -98,8 +98,8 @@ def test_progress_does_not_flood_a_log(tmp_path: Path, cache_dir: Path, capsys: 
         (["{photos}", "--label-smoothing", "1"], "--label-smoothing must be 0 or more and less than 1, not 1"),
         (["{photos}", "--views", "101"], "--views must be 0 to 100, not 101"),
         (["{photos}", "--random-crop", "-1"], "--random-crop must be 0 or more per cent, not -1"),
-        (["{photos}", "--class-weights", "some"], "invalid choice: 'some'"),
-        (["{photos}", "--mode", "all"], "invalid choice: 'all'"),
+        (["{photos}", "--class-weights", "some"], "--class-weights: must be one of auto, none; got 'some'"),
+        (["{photos}", "--mode", "all"], "--mode: must be one of bottleneck, finetune, scratch; got 'all'"),
         (["{photos}", "--input-size", "8"], "--input-size must be 32 to 1024 pixels, not 8"),
         (["{photos}", "--how_many_training_steps", "0"], "step"),
         (["{photos}", "--nonsense"], "unrecognized arguments: --nonsense"),
@@ -122,7 +122,7 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: 
 @pytest.mark.parametrize(
     ("counts", "text"),
     [
-        ({}, "has 0 pictures but no class folders"),
+        ({}, "has no class folders: put the pictures of each class"),
         ({"only": 5}, "has one class folder, 'only'"),
         ({"a": 5, "b": 0}, "each class needs at least 3 usable pictures"),
         ({"a": 5, "two\nlines": 2}, r"'two\nlines' has 2; add pictures"),

@@ -99,8 +99,9 @@ def export_table(report: dict[str, Any]) -> str:
     """The report as a table: a row for the trained model, then one for each file."""
     from toolkit.tables import render_table
 
-    header = ["file", "size", "test accuracy", "95 % interval", "drop", "agreement", "score diff", "latency"]
-    rows = [["(trained model)", "", *_accuracy(report["trained"]["accuracy"]), "", "", "", ""]]
+    header = ["file", "size", "test accuracy", "95 % interval", "drop", "agreement", "unknown", "score diff", "latency"]
+    trained = report["trained"]
+    rows = [["(trained model)", "", *_accuracy(trained["accuracy"]), "", "", str(trained["unknown"]), "", ""]]
     for entry in report["files"]:
         drop = entry["accuracy_drop"]
         rows.append(
@@ -110,6 +111,7 @@ def export_table(report: dict[str, Any]) -> str:
                 *_accuracy(entry["accuracy"]),
                 "" if drop is None else f"{drop:.1f} points",
                 f"{entry['top1_agreement']:.1%}",
+                f"{entry['unknown']}" + f", {entry['unknown_changed']} changed" * bool(entry["unknown_changed"]),
                 f"{entry['largest_score_difference']:.2g}",
                 f"{entry['latency_ms']:.1f} ms",
             ]

@@ -99,11 +99,15 @@ def _report(result: EvaluateResult) -> None:
         print(f"{'mean precision':<20} {evaluation.macro['average_precision']:.1%} (mean of the average precisions)")
     if evaluation.reliability.answers:
         print(f"{'calibration error':<20} {evaluation.reliability}")
+    nothing = "answered with no label" if evaluation.multi_label else "answered unknown"
+    rejected = evaluation.rejected
+    if evaluation.multi_label and rejected.images:
+        print(f"{'with labels':<20} {rejected.images} pictures, {rejected.correct} of them {nothing}")
     if evaluation.unknown_below > 0:
-        print(f"{'answered unknown':<20} {evaluation.rejected.correct} of {evaluation.rejected.images}")
+        print(f"{'answered unknown':<20} {rejected.correct} of {rejected.images}")
     if evaluation.negatives.images:
         negatives = evaluation.negatives
-        print(f"{'of no class':<20} {negatives.images} pictures, {negatives.correct} of them answered unknown")
+        print(f"{'of no class':<20} {negatives.images} pictures, {negatives.correct} of them {nothing}")
     print(f"report: {shown(result.folder / 'report.html')}")
 
 

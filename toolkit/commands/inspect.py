@@ -26,11 +26,13 @@ largest. Below it stands what was found, what matters most first.
   odd shape                more than 4 times as long as wide
   wrong ending, unusual    a PNG file named .jpg; CMYK, 16 bits, animations
   not used                 what training does not look at, and why
+  labels.csv               lines without a picture, pictures without a line
 """
 _EPILOG = """\
 examples:
   toolkit inspect photos/
   toolkit inspect photos/ --html photos.html    a page with the pictures
+  toolkit inspect photos/ --multi-label         several labels a picture, from photos/labels.csv
   toolkit inspect photos/ --json | jq '.findings.unreadable.items[].paths[]'
 
 Near duplicates have perceptual hashes (DCT, 256 bits) that differ in 30 bits or fewer; a picture and its crop by
@@ -52,6 +54,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=HelpFormatter,
     )
     parser.add_argument("image_dir", nargs="?", metavar="IMAGE_DIR", type=Path, help="a folder per class")
+    parser.add_argument(
+        "--multi-label",
+        action="store_true",
+        help="as `toolkit train --multi-label` takes it: labels from a labels.csv, or from several class folders",
+    )
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write a page with the pictures in question")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output, with every case")
     parser.add_argument("--cache-dir", metavar="DIR", type=Path, help="for hashes (default: the user's cache)")
@@ -68,7 +75,9 @@ def run(args: argparse.Namespace) -> int:
     from toolkit.inspection.look import inspect_folder
     from toolkit.inspection.text import render_text
 
-    inspection = inspect_folder(args.image_dir, args.cache_dir or default_cache_dir())
+    inspection = inspect_folder(
+        args.image_dir, args.cache_dir or default_cache_dir(), "multi-label" if args.multi_label else "single-label"
+    )
     if args.json:
         print(json.dumps(inspection.to_json(), ensure_ascii=False))
     else:

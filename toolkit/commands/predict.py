@@ -36,6 +36,9 @@ from label_image.py:
 from classify_image.py (--num_top_predictions and --image_file are taken too):
   toolkit predict --architecture inception_v3 --model-dir weights/ --image_file=panda.jpg
 
+Of a multi-label model every label that holds is shown, each from its own least score on; the others, in brackets, are
+guesses below it.
+
 Both ends of a graph, its input's size and how it wants its pixels are found where they are not said, and what was
 taken is printed. Where nothing tells, label_image.py's defaults hold: 299 x 299 pixels, (x - 0) / 255. Names may be
 written with or without :0, options with underscores or hyphens.

@@ -20,7 +20,11 @@ def add_retrain_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--steps", metavar="N", type=_count(1), help="batches to train on (default: as many as validation asks for)"
+        "--steps",
+        metavar="N",
+        type=_count(1),
+        help="batches to train the classifier on; the weights after the last one are kept, as retrain.py did (default: "
+        "trained to its optimum; of what was tried, held-out pictures choose the best)",
     )
     group.add_argument("--learning-rate", metavar="R", type=_rate, help="of the training (default: chosen by it)")
     group.add_argument("--batch-size", metavar="N", type=_count(1), help="pictures in a step")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.errors import DataError, UsageError
+from runtime.errors import UsageError
 from runtime.file_kind import looks_like, shown
 from runtime.files import SYSTEM_FILES
 from runtime.images import IMAGE_SUFFIXES, find_files, natural_key
+from runtime.spec import Task
+from toolkit.class_folders import LABEL_FILE, no_class_folders, why_beside
+from toolkit.label_file import read_label_file
 
 _SYSTEM_FILES = frozenset(name.lower() for name in SYSTEM_FILES)
 # looks_like needs no more.
@@ -28,26 +31,47 @@ class Listing:
     """What lies in a folder.
 
     Attributes:
-        classes: name of each class folder, in natural order -> files that are pictures by their names.
+        labels: names of the class folders, or the labels of ``labels.csv``, in natural order.
+        files: files that are pictures by their names, each with its labels.
         unused: everything else.
+        task: what the folder is for.
+        listed: whether ``labels.csv`` says the labels, not the folders.
     """
 
-    classes: dict[str, tuple[Path, ...]]
+    labels: tuple[str, ...]
+    files: tuple[tuple[Path, tuple[str, ...]], ...]
     unused: tuple[Unused, ...]
+    task: Task
+    listed: bool
 
 
-def list_files(root: Path) -> Listing:
-    """List a folder that has one folder of pictures for each class; no picture is decoded.
+def list_files(root: Path, task: Task = "single-label") -> Listing:
+    """List a folder of pictures as training takes it; no picture is decoded.
 
     What training would refuse (a single class, an empty one, a name that is no text) is listed all the same.
 
+    Args:
+        root: a folder per class, or, with ``multi-label``, one with ``labels.csv``.
+        task: what it is for.
+
     Raises:
         UsageError: no such folder, or it cannot be read.
-        DataError: there are no class folders in it.
+        DataError: there are no class folders in it, or its ``labels.csv`` cannot be used.
     """
+    if task == "multi-label" and (root / LABEL_FILE).is_file():
+        names, found, skipped = read_label_file(root, least=1)
+        files = tuple((path, tuple(names[i] for i in ids)) for path, ids in found)
+        return Listing(names, files, tuple(Unused(file.path, file.reason) for file in skipped), task, listed=True)
+    classes, unused = _class_files(root)
+    of_folders = tuple((path, (label,)) for label, paths in classes.items() for path in paths)
+    return Listing(tuple(classes), of_folders, unused, task, listed=False)
+
+
+def _class_files(root: Path) -> tuple[dict[str, list[Path]], tuple[Unused, ...]]:
+    """Name of each class folder -> its pictures by their names; and everything else."""
     entries = _entries(root)
-    unused = [Unused(p, "lies beside the class folders, not in one") for p in entries if not p.is_dir()]
-    classes: dict[str, tuple[Path, ...]] = {}
+    unused = [Unused(p, why_beside(p)) for p in entries if not p.is_dir()]
+    classes: dict[str, list[Path]] = {}
     for folder in entries:
         if not folder.is_dir():
             continue
@@ -58,15 +82,12 @@ def list_files(root: Path) -> Listing:
             unused.append(Unused(folder, "the folder's name is not UTF-8 and cannot be a label; rename it"))
             continue
         pictures, others = _sort_files(folder)
-        classes[folder.name] = tuple(pictures)
+        classes[folder.name] = pictures
         unused += others
     if not classes:
         count = sum(file.path.suffix.lower() in IMAGE_SUFFIXES for file in unused)
-        raise DataError(
-            f"{shown(root)} has {count} pictures but no class folders: put each class into a folder of its own, "
-            f"for example {shown(root / 'cat')} and {shown(root / 'dog')}"
-        )
-    return Listing(classes, tuple(unused))
+        raise no_class_folders(root, count)
+    return classes, tuple(unused)
 
 
 def _entries(root: Path) -> list[Path]:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.inspection.files import Unused
+from toolkit.class_folders import BACKGROUND, LABEL_FILE
+from toolkit.inspection.files import Listing, Unused
 from toolkit.inspection.pictures import Picture
+from toolkit.label_file import NOT_LISTED, NOT_THERE
 from toolkit.near_duplicates import difference, near_duplicate_groups
 from toolkit.signatures import BITS
 
@@ -23,8 +25,6 @@ FEW_PICTURES = 20
 LEAST_PICTURES = 3
 #: The largest class has at least so many times the smallest's pictures: `toolkit train` balances classes from here.
 IMBALANCE = 2.0
-#: Folder whose pictures are negatives, no class.
-BACKGROUND = "_background_"
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,18 @@ class Finding:
 # kind, title, meaning, whether its files can be shown; in the order of how much they matter.
 _FAULTS: tuple[tuple[str, str, str, bool], ...] = (
     ("unreadable", "unreadable", "training leaves them out: fetch them again or delete them", False),
+    ("missing", f"named in {LABEL_FILE} and not there", "training leaves the lines out: correct the paths", False),
+    (
+        "unlisted",
+        f"picture without a line in {LABEL_FILE}",
+        "training does not look at them: add lines; one without a label says that it shows none of them",
+        True,
+    ),
     (
         "copies_across_classes",
         "same file in two classes",
-        "one label must be wrong, so training leaves out all of its copies: delete the wrong ones",
+        "one label must be wrong, so training leaves out all of its copies: delete the wrong ones; or "
+        "train with --multi-label, and it has both",
         True,
     ),
     (
@@ -81,7 +89,7 @@ _FAULTS: tuple[tuple[str, str, str, bool], ...] = (
         "training lets every class count the same (--class-weights auto)",
         False,
     ),
-    ("copies", "same file again in its class", "training uses one of the copies", False),
+    ("copies", "same file again", "training uses one of the copies", False),
     (
         "near_duplicates",
         "near duplicates in a class",
@@ -117,26 +125,22 @@ _FAULTS: tuple[tuple[str, str, str, bool], ...] = (
 )
 
 
-def find_faults(
-    labels: Sequence[str],
-    pictures: Sequence[Picture],
-    unreadable: Sequence[Unused],
-    unused: Sequence[Unused],
-) -> tuple[Finding, ...]:
+def find_faults(listing: Listing, pictures: Sequence[Picture], unreadable: Sequence[Unused]) -> tuple[Finding, ...]:
     """All that may be wrong, what matters most first.
 
     Args:
-        labels: names of the class folders.
+        listing: of the folder.
         pictures: those that can be decoded.
         unreadable: files that are pictures by their names and cannot be decoded.
-        unused: other files.
     """
     cases: dict[str, list[Item]] = defaultdict(list)
     cases["unreadable"] = [Item((file.path,), file.reason) for file in unreadable]
-    cases["unused"] = [Item((file.path,), file.reason) for file in unused]
-    _find_copies(pictures, cases)
-    _find_near_duplicates(pictures, cases)
-    _find_class_sizes(labels, pictures, cases)
+    for file in listing.unused:
+        kind = {NOT_THERE: "missing", NOT_LISTED: "unlisted"}.get(file.reason)
+        cases[kind or "unused"].append(Item((file.path,), "" if kind else file.reason))
+    _find_copies(listing, pictures, cases)
+    _find_near_duplicates(listing, pictures, cases)
+    _find_class_sizes(listing, pictures, cases)
     for picture in pictures:
         _find_odd(picture, cases)
     return tuple(
@@ -144,18 +148,22 @@ def find_faults(
     )
 
 
-def _find_copies(pictures: Iterable[Picture], cases: dict[str, list[Item]]) -> None:
+def _find_copies(listing: Listing, pictures: Iterable[Picture], cases: dict[str, list[Item]]) -> None:
     by_content: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
         by_content[picture.digest].append(picture)
     for copies in by_content.values():
         if len(copies) > 1:
-            across = len({picture.label for picture in copies}) > 1
-            kind = "copies_across_classes" if across else "copies"
-            cases[kind].append(Item(tuple(picture.path for picture in copies)))
+            paths = tuple(picture.path for picture in copies)
+            if len({picture.labels for picture in copies}) == 1:
+                cases["copies"].append(Item(paths))
+            elif listing.task == "single-label":
+                cases["copies_across_classes"].append(Item(paths))
+            elif listing.listed:  # in several folders it is how one says that a picture has several labels
+                cases["copies"].append(Item(paths, "with other labels; it has all of them"))
 
 
-def _find_near_duplicates(pictures: Iterable[Picture], cases: dict[str, list[Item]]) -> None:
+def _find_near_duplicates(listing: Listing, pictures: Iterable[Picture], cases: dict[str, list[Item]]) -> None:
     first_of: dict[str, Picture] = {}
     for picture in pictures:
         first_of.setdefault(picture.digest, picture)
@@ -165,7 +173,8 @@ def _find_near_duplicates(pictures: Iterable[Picture], cases: dict[str, list[Ite
         groups[roots[digest]].append(picture)
     for group in groups.values():
         if len(group) > 1:
-            across = len({picture.label for picture in group}) > 1
+            # Of several labels one copy may have one more without being wrong.
+            across = listing.task == "single-label" and len({picture.labels for picture in group}) > 1
             kind = "near_duplicates_across_classes" if across else "near_duplicates"
             cases[kind].append(Item(tuple(picture.path for picture in group), _how_near(group)))
 
@@ -177,11 +186,13 @@ def _how_near(group: list[Picture]) -> str:
     return text + ", mirrored" * any(mirrored for _, mirrored in compared)
 
 
-def _find_class_sizes(labels: Sequence[str], pictures: Iterable[Picture], cases: dict[str, list[Item]]) -> None:
-    counts = dict.fromkeys(labels, 0)
+def _find_class_sizes(listing: Listing, pictures: Iterable[Picture], cases: dict[str, list[Item]]) -> None:
+    counts = dict.fromkeys(listing.labels, 0)
     for picture in pictures:
-        counts[picture.label] += 1
-    counts.pop(BACKGROUND, None)
+        for label in picture.labels:
+            counts[label] += 1
+    if not listing.listed:
+        counts.pop(BACKGROUND, None)
     for label, count in counts.items():
         if count < LEAST_PICTURES:
             cases["class_sizes"].append(Item((), f"{label!r} has {count}; training needs {LEAST_PICTURES} or more"))

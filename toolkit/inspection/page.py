@@ -56,6 +56,8 @@ def render_page(inspection: Inspection) -> str:
         title=shown(inspection.root.resolve().name or str(inspection.root)),
         total=_row(total, total.pictures, most),
         classes=[_row(summary, total.pictures, most) for summary in inspection.classes],
+        unlabelled=inspection.unlabelled,
+        multi_label=inspection.task == "multi-label",
         formats=", ".join(f"{count:,} {name}" for name, count in inspection.formats.items()),
         findings=[_finding(finding, inspection, thumbnails) for finding in inspection.findings],
     )

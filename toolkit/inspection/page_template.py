@@ -49,11 +49,14 @@ ul.files li { margin-bottom: .2rem; }
 </head>
 <body>
 <h1>{{ title }}</h1>
-<p>{{ "{:,}".format(total.pictures) }} pictures in {{ classes | length }}
-  {{ "class" if classes | length == 1 else "classes" }}; {{ formats or "no pictures" }}.</p>
+<p>{{ "{:,}".format(total.pictures) }} pictures {{ "with" if multi_label else "in" }} {{ classes | length }}
+  {% if multi_label %}{{ "label" if classes | length == 1 else "labels" }}
+  {%- if unlabelled %}, {{ "{:,}".format(unlabelled) }} of them without any{% endif %}
+  {%- else %}{{ "class" if classes | length == 1 else "classes" }}{% endif %}; {{ formats or "no pictures" }}.</p>
 
 <div class="wide"><table>
-<tr><th>class</th><th>pictures</th><th class="share">share</th><th>smallest</th><th>median</th><th>largest</th></tr>
+<tr><th>{{ "label" if multi_label else "class" }}</th>
+  <th>pictures</th><th class="share">share</th><th>smallest</th><th>median</th><th>largest</th></tr>
 {% for row in classes + [total] %}
 <tr{% if loop.last %} class="all"{% endif %}><td>{{ row.label }}
   {%- if not loop.last %}<span class="bar" style="width: {{ row.bar }}%"></span>{% endif %}</td>

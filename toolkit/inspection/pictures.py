@@ -44,7 +44,7 @@ class Picture:
 
     Attributes:
         path: of the file.
-        label: name of its class folder.
+        labels: name of its class folder, or its labels in ``labels.csv``, which may be none.
         digest: hex sha256 of the file's content.
         format: as Pillow names it.
         width: pixels, as stored.
@@ -54,7 +54,7 @@ class Picture:
     """
 
     path: Path
-    label: str
+    labels: tuple[str, ...]
     digest: str
     format: str
     width: int
@@ -68,11 +68,13 @@ class Picture:
         return self.format not in _FORMAT_OF_SUFFIX.get(self.path.suffix.lower(), ())
 
 
-def read_pictures(files: Sequence[tuple[Path, str]], signatures: SignatureCache) -> Iterator[Picture | ImageError]:
+def read_pictures(
+    files: Sequence[tuple[Path, tuple[str, ...]]], signatures: SignatureCache
+) -> Iterator[Picture | ImageError]:
     """Each picture, or what is wrong with it, in order.
 
     Args:
-        files: path and label of each.
+        files: path and labels of each.
         signatures: a picture that is in it is not decoded again.
 
     Raises:
@@ -83,8 +85,8 @@ def read_pictures(files: Sequence[tuple[Path, str]], signatures: SignatureCache)
         # A short queue: memory stays flat whatever the number of pictures, and Ctrl-C need not wait for them.
         queue: deque[Future[Picture | ImageError]] = deque()
         try:
-            for path, label in files:
-                queue.append(pool.submit(_read, path, label, signatures))
+            for path, labels in files:
+                queue.append(pool.submit(_read, path, labels, signatures))
                 if len(queue) >= 8 * workers:
                     yield queue.popleft().result()
             while queue:
@@ -93,7 +95,7 @@ def read_pictures(files: Sequence[tuple[Path, str]], signatures: SignatureCache)
             pool.shutdown(wait=True, cancel_futures=True)  # the cache must outlive the threads
 
 
-def _read(path: Path, label: str, signatures: SignatureCache) -> Picture | ImageError:
+def _read(path: Path, labels: tuple[str, ...], signatures: SignatureCache) -> Picture | ImageError:
     try:
         data = read_image_bytes(path)
         image = open_image(data, path)
@@ -103,7 +105,7 @@ def _read(path: Path, label: str, signatures: SignatureCache) -> Picture | Image
         signature = signatures.signature(digest, image, path)
     except ImageError as error:
         return ImageError(str(error).removeprefix(f"{shown(path)}: "))
-    return Picture(path, label, digest, kind, width, height, signature, _unusual(image, kind, mode))
+    return Picture(path, labels, digest, kind, width, height, signature, _unusual(image, kind, mode))
 
 
 def _unusual(image: Image, kind: str, mode: str) -> str:

@@ -17,10 +17,13 @@ _CASES = 8
 def render_text(inspection: Inspection) -> str:
     """The table of classes, and what was found under it."""
     total = inspection.total
-    header = ["class", "pictures", "share", "smallest", "median", "largest"]
+    name = "label" if inspection.task == "multi-label" else "class"
+    header = [name, "pictures", "share", "smallest", "median", "largest"]
     rows = [_row(summary, total.pictures) for summary in (*inspection.classes, total)]
     formats = ", ".join(f"{count:,} {name}" for name, count in inspection.formats.items()) or "no pictures"
     lines = [render_table(header, rows), "", f"formats: {formats}"]
+    if inspection.unlabelled:
+        lines += [f"without a label: {inspection.unlabelled:,}"]
     if not inspection.findings:
         lines += ["", "nothing wrong was found"]
     for finding in inspection.findings:

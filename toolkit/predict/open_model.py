@@ -7,9 +7,15 @@ from pathlib import Path
 from runtime.classify import DEFAULT_FOLDER, find_model
 from runtime.errors import UsageError
 from runtime.file_kind import contents, looks_like, shown
+from runtime.images import find_images
 from toolkit.predict.inputs import architecture, bundle, frozen_graph, keras_file, saved_model, tflite_file
 from toolkit.predict.options import Hints, PredictOptions
 from toolkit.predict.predictor import Notify, Predictor
+
+_TFLITE = ".tflite"
+_KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+_GRAPH_SUFFIXES = (".pb", ".pbtxt")
+_MODEL_SUFFIXES = frozenset({_TFLITE, *_KERAS_SUFFIXES, *_GRAPH_SUFFIXES})
 
 
 def open_model(options: PredictOptions, notify: Notify) -> Predictor:
@@ -35,6 +41,17 @@ def open_model(options: PredictOptions, notify: Notify) -> Predictor:
         raise bundle.missing(path)
     _require(path, "--model")
     return _open_folder(path, hints, notify) if path.is_dir() else _open_file(path, hints, notify)
+
+
+def looks_like_model(path: Path) -> bool:
+    """Whether a path that was named as a picture is a model: a folder that holds one and no picture, or a file."""
+    try:
+        if path.is_dir():
+            holds = bundle.is_bundle(path) or (path / saved_model.GRAPH_FILE).is_file() or any(path.glob("*.tflite"))
+            return holds and not any(find_images(path))
+        return path.is_file() and path.suffix.lower() in _MODEL_SUFFIXES
+    except (OSError, ValueError):  # who reads it as pictures says what is wrong with it
+        return False
 
 
 def _require(path: Path, option: str) -> None:
@@ -64,11 +81,11 @@ def _open_file(path: Path, hints: Hints, notify: Notify, graph: bool = False) ->
     with contents(path) as data:
         head = bytes(data[:1024])
     suffix = path.suffix.lower()
-    if head[4:8] == b"TFL3" or suffix == ".tflite":
+    if head[4:8] == b"TFL3" or suffix == _TFLITE:
         return tflite_file.load(path, hints, notify)
-    if head.startswith((keras_file.HDF5_MAGIC, keras_file.ZIP_MAGIC)) or suffix in (".keras", ".h5", ".hdf5"):
+    if head.startswith((keras_file.HDF5_MAGIC, keras_file.ZIP_MAGIC)) or suffix in _KERAS_SUFFIXES:
         return keras_file.load(path, hints, notify)
-    if graph or suffix in (".pb", ".pbtxt"):
+    if graph or suffix in _GRAPH_SUFFIXES:
         return frozen_graph.load(path, hints, notify)
     raise UsageError(
         f"--model {shown(path)} looks like {looks_like(head)}; it takes a bundle, .keras, .h5, a SavedModel folder, "

@@ -62,6 +62,7 @@ class Page:
             what=predictor.what,
             classes=len(predictor.labels),
             multi_label=predictor.task == "multi-label",
+            nothing="no label" if predictor.task == "multi-label" else "unknown",
         )
         return text.encode("utf-8", "backslashreplace")
 

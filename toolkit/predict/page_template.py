@@ -43,13 +43,16 @@ section li { display: block; padding: .2rem 0; color: var(--soft); }
 <h1>Pictures and answers</h1>
 <p>{{ cards | length }} {{ "picture" if cards | length == 1 else "pictures" }}, {{ classes }} classes, model
   {{ what }}</p>
+{% if multi_label %}
+<p>A picture may have several labels: its heading names those whose scores reach their labels' least scores.</p>
+{% endif %}
 <main>
 {% for card in cards %}
 <article>
 <img src="{{ card.thumbnail }}" alt="" loading="lazy">
 <div>
 <h2{% if card.answer.unknown %} class="unknown"{% endif %}>
-  {{- "unknown" if card.answer.unknown else card.answer.labels | map("shown") | join(", ") -}}
+  {{- nothing if card.answer.unknown else card.answer.labels | map("shown") | join(", ") -}}
 </h2>
 <div class="source">{{ card.answer.source | shown }}</div>
 <ol>

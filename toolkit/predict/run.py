@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -14,7 +15,7 @@ from runtime.preprocess import resize
 from runtime.sources.files import picture_paths
 from toolkit.atomic import write_bytes
 from toolkit.predict.answers import Answer, as_json, as_text, make_answer
-from toolkit.predict.open_model import open_model
+from toolkit.predict.open_model import looks_like_model, open_model
 from toolkit.predict.options import PredictOptions
 from toolkit.predict.predictor import Predictor
 
@@ -36,6 +37,7 @@ def predict(options: PredictOptions, out: TextIO, log: TextIO) -> int:
     Raises:
         EdgeExportError: see ``open_model`` and ``picture_paths``; ImageError for the only picture.
     """
+    _refuse_models(options)
     paths = list(picture_paths(options.paths))
     page = None
     if options.html is not None:
@@ -85,6 +87,23 @@ def classify(source: str, predictor: Predictor, top_k: int = 5) -> tuple[Answer,
     ended = time.perf_counter()
     stages = Stages((decoded - started) * 1000, (resized - decoded) * 1000, (ended - resized) * 1000)
     return make_answer(source, scores, predictor, top_k, stages), image
+
+
+def _refuse_models(options: PredictOptions) -> None:
+    """A model among the pictures is told with the line to type.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for name in options.paths:
+        if not looks_like_model(Path(name)):
+            continue
+        told = [word for word in (options.model, options.graph, options.architecture) if word is not None]
+        if told:
+            raise UsageError(f"{shown(name)} is a model, not a picture, and {shown(told[0])} was named as the model")
+        others = [shlex.quote(path) for path in options.paths if path != name]
+        line = " ".join(["toolkit predict --model", shlex.quote(name), *(others or ["photo.jpg"])])
+        raise UsageError(f"{shown(name)} is a model, not a picture; type: {line}")
 
 
 def _check_page(path: Path) -> None:
