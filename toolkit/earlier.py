@@ -15,6 +15,7 @@ from runtime.errors import DataError, ModelError, UsageError
 from runtime.file_kind import shown
 from runtime.spec import ModelSpec
 from toolkit.backbones.catalog import Architecture, find_architecture
+from toolkit.backbones.pooling import POOLINGS
 from toolkit.backbones.registry import Backbone
 from toolkit.bundle_weights import LayerArrays, backbone_of, head_of, read_layer_arrays
 from toolkit.features import FeatureTable
@@ -228,7 +229,10 @@ def _architecture(bundle: ModelBundle) -> Architecture:
         raise ModelError(f"{shown(bundle.folder)} stands on a network that is not known here: {error}") from error
     if spec.preprocessing.height != spec.preprocessing.width:
         raise ModelError(f"{shown(bundle.folder)} takes pictures that are not square, which no training here makes")
-    return replace(architecture, input_size=spec.preprocessing.height)
+    pooling = spec.provenance.get("pooling", "avg")  # bundles of the first version have no other
+    if pooling not in POOLINGS:
+        raise ModelError(f"{shown(bundle.folder)} has a pooling that is not known here: {pooling!r}")
+    return replace(architecture, input_size=spec.preprocessing.height).pooled(pooling)
 
 
 def _check_options(spec: ModelSpec, architecture: Architecture, options: TrainOptions) -> None:
@@ -245,6 +249,11 @@ def _check_options(spec: ModelSpec, architecture: Architecture, options: TrainOp
         raise UsageError(
             f"--input-size {options.input_size}: {where} takes pictures of {architecture.input_size} pixels; leave "
             "--input-size out, or train without --from"
+        )
+    if options.pooling not in (None, architecture.pooling):
+        raise UsageError(
+            f"--pooling {options.pooling}: {where} has the features of --pooling {architecture.pooling}; leave "
+            "--pooling out, or train without --from"
         )
     if options.task != spec.task:
         say = "add --multi-label" if spec.task == "multi-label" else "leave --multi-label out"

@@ -92,6 +92,7 @@ def feature_space(backbone: Backbone, preprocessing: Preprocessing) -> str:
         backbone.architecture.name,
         backbone.digest,
         preprocessing.digest(),
+        *(() if backbone.architecture.pooling == "avg" else (backbone.architecture.pooling,)),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

@@ -185,7 +185,8 @@ def net_of(backbone: Backbone, precision: Precision) -> Net:
     from toolkit.training.layered_net import LayeredNet
 
     if isinstance(backbone, LayeredBackbone):
-        return LayeredNet(layers_of(backbone.architecture), backbone.weights, precision)
+        architecture = backbone.architecture
+        return LayeredNet(layers_of(architecture), backbone.weights, precision, architecture.pooling)
     return KerasNet(backbone.keras_model())
 
 

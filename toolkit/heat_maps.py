@@ -1,9 +1,10 @@
 """Where in a picture a model saw what it answered: class activation maps, without TensorFlow.
 
-The backbones end in a global average pool, so that a class's logit is a mean over places of the last feature map:
+The backbones end in global pools. With an average pool a class's logit is a mean over places of the last feature map:
 the product of that map with the class's weights says how much each place adds (B. Zhou et al., "Learning Deep
-Features for Discriminative Localization", https://arxiv.org/abs/1512.04150). With hidden layers behind the pool the
-weights are the logit's gradient, which makes it Grad-CAM (R. Selvaraju et al., https://arxiv.org/abs/1610.02391).
+Features for Discriminative Localization", https://arxiv.org/abs/1512.04150). A largest value is added by the place that
+has it. With hidden layers behind the pools the weights are the logit's gradient, which makes it Grad-CAM (R. Selvaraju
+et al., https://arxiv.org/abs/1610.02391).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing, Task
 from toolkit.evaluation import Evaluation, Example
 from toolkit.head import Layer
-from toolkit.model_tail import ModelTail, find_tail
+from toolkit.model_tail import ModelTail, Pool, find_tail
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -105,7 +106,11 @@ class HeatMapper:
         """
         _, stored = self._runner.run(tensor)
         places = (stored[0].astype(np.float32) - np.float32(self._tail.zero_point)) * np.float32(self._tail.scale)
-        heat = np.maximum(places @ self._weights(places.mean(axis=(0, 1)), class_id), 0)
+        shares = [share_of_places(places, pool) for pool in self._tail.pools]
+        features = np.concatenate([share.sum(axis=(0, 1)) for share in shares])
+        weights = np.split(self._weights(features, class_id), len(shares))
+        added = [share @ part for share, part in zip(shares, weights, strict=True)]
+        heat: Floats = np.maximum(np.sum(added, axis=0), np.float32(0))
         top = heat.max(initial=0)
         result: Floats = heat / top if top > 0 else heat
         return result
@@ -124,6 +129,16 @@ class HeatMapper:
         for layer, mask in zip(reversed(self._layers[:-1]), reversed(active), strict=True):
             gradient = layer.kernel @ (gradient * mask)
         return gradient
+
+
+def share_of_places(places: Floats, pool: Pool) -> Floats:
+    """What each place adds to the result of a pool, float32 (rows, columns, channels): the sum over places is it."""
+    if pool.kind == "mean":
+        mean: Floats = places * np.float32(pool.factor / (places.shape[0] * places.shape[1]))
+        return mean
+    best = places == places.max(axis=(0, 1))  # places that are equal share it
+    result: Floats = best * places * (np.float32(pool.factor) / best.sum(axis=(0, 1), dtype=np.float32))
+    return result
 
 
 def draw_heat_maps(

@@ -1,13 +1,13 @@
-"""The end of a ``.tflite`` classifier: its last feature map, the pool behind it, and the dense layers up to the scores.
+"""The end of a ``.tflite`` classifier: its last feature map, the pools behind it, the dense layers up to the scores.
 
-A network that ends in a global average pool carries the place of what it saw as far as its last map. Here a file
-gets that map as a second output, and the layers behind the pool are read as numpy arrays.
+A network that ends in global pools carries the place of what it saw as far as its last map. Here a file gets that map
+as a second output, and the layers behind the pools are read as numpy arrays.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,19 @@ Floats = NDArray[np.float32]
 
 # Between the pool and the scores these change no order of values and mix no channels.
 _PASS_ON = frozenset({"RESHAPE", "SQUEEZE", "QUANTIZE", "DEQUANTIZE"})
+_POOLS: dict[str, Literal["mean", "max"]] = {"MEAN": "mean", "AVERAGE_POOL_2D": "mean", "MAX_POOL_2D": "max"}
 _SCORES = frozenset({"SOFTMAX", "LOGISTIC"})
 # TensorType and ActivationFunctionType of the TFLite schema.
 _DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 9: "i1"}
 _NO_ACTIVATION, _RELU = 0, 1
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One value of each channel of the last map: its mean or its largest, times a factor."""
+
+    kind: Literal["mean", "max"]
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -34,13 +43,15 @@ class ModelTail:
         model: bytes of the ``.tflite`` file whose second output is the last map, (1, rows, columns, channels).
         scale: of the map's numbers, real = (stored - zero_point) * scale.
         zero_point: of the map's numbers.
-        layers: dense layers between the pool and the scores, ReLU after all but the last; none in a backbone.
+        layers: dense layers between the pools and the scores, ReLU after all but the last; none in a backbone.
+        pools: whose results, one behind the other, are the features.
     """
 
     model: bytes
     scale: float
     zero_point: int
     layers: tuple[Layer, ...]
+    pools: tuple[Pool, ...] = (Pool("mean"),)
 
 
 def find_tail(model: bytes) -> ModelTail | None:
@@ -50,7 +61,7 @@ def find_tail(model: bytes) -> ModelTail | None:
         model: a ``.tflite`` file with one output.
 
     Returns:
-        None where the model does not end in map, global average pool, dense layers.
+        None where the model does not end in map, global pools, dense layers.
 
     Raises:
         ModelError: not a TFLite model, or a damaged one.
@@ -70,12 +81,11 @@ def find_tail(model: bytes) -> ModelTail | None:
             if layer is None:
                 return None
             layers.insert(0, layer)
-        elif name in ("MEAN", "AVERAGE_POOL_2D"):
-            if not walk.is_global_pool(operator, name):
-                return None
+        elif (ends := walk.pools(operator, name)) is not None:
+            source, pools = ends
             graph.outputs = [int(graph.outputs[0]), source]
             content.signatureDefs = None  # they name one output
-            return ModelTail(pack_model(content), *walk.quantization(source), tuple(layers))
+            return ModelTail(pack_model(content), *walk.quantization(source), tuple(layers), pools)
         elif name not in _PASS_ON and not (name in _SCORES and not layers):
             return None
         tensor = source
@@ -145,6 +155,39 @@ class _Walk:
         if len(operator.inputs) > 2 and int(operator.inputs[2]) >= 0:
             bias = self.constant(int(operator.inputs[2]))
         return None if bias is None else Layer(kernel.astype(np.float32), bias.astype(np.float32).reshape(-1))
+
+    def pools(self, operator: Any, name: str) -> tuple[int, tuple[Pool, ...]] | None:
+        """The map behind a global pool, or behind several whose results are joined; None where this is neither."""
+        if name != "CONCATENATION":
+            found = self.pool(operator, name)
+            return None if found is None else (found[0], (found[1],))
+        branches = [self.branch(int(tensor)) for tensor in operator.inputs]
+        known = [branch for branch in branches if branch is not None]
+        if len(known) < len(branches) or len({source for source, _ in known}) != 1:
+            return None
+        return known[0][0], tuple(pool for _, pool in known)
+
+    def branch(self, tensor: int) -> tuple[int, Pool] | None:
+        """A pool that may be multiplied by a constant before it is joined."""
+        factor = 1.0
+        while (operator := self.producers.pop(tensor, None)) is not None:
+            name = self.name(operator)
+            if name == "MUL":
+                constant = self.constant(int(operator.inputs[1]))
+                if constant is None or constant.size != 1:
+                    return None
+                factor *= float(constant.reshape(-1)[0])
+            elif name not in _PASS_ON:
+                found = self.pool(operator, name)
+                return None if found is None else (found[0], Pool(found[1].kind, factor))
+            tensor = int(operator.inputs[0])
+        return None
+
+    def pool(self, operator: Any, name: str) -> tuple[int, Pool] | None:
+        """The map of a global pool, and its kind."""
+        if name not in _POOLS or not self.is_global_pool(operator, name):
+            return None
+        return int(operator.inputs[0]), Pool(_POOLS[name])
 
     def is_global_pool(self, operator: Any, name: str) -> bool:
         """Whether all places of a map, and nothing but them, become one."""

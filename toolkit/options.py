@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from runtime.errors import UsageError
 from runtime.spec import Task
+from toolkit.backbones.pooling import POOLINGS, Pooling
 from toolkit.backbones.registry import WeightChoice
 from toolkit.extra_outputs import ExtraOutputs
 from toolkit.head import HeadOptions
@@ -55,6 +56,7 @@ class TrainOptions:
         architecture: as ``toolkit architectures`` lists them; None takes that of ``earlier``, or the default.
         input_size: height and width of the network's input in pixels; None takes that of ``earlier``, or the
             architecture's own.
+        pooling: how the last feature map becomes features; None takes that of ``earlier``, or ``avg``.
         earlier: bundle to go on from: its labels come first, and its pictures are learned again.
         name: of the model, for file names; None takes that of ``earlier``, or the picture folder's name.
         weights: ``imagenet`` or ``none`` (random, to try the mechanics).
@@ -80,6 +82,7 @@ class TrainOptions:
     mode: Mode = "bottleneck"
     task: Task = "single-label"
     input_size: int | None = None
+    pooling: Pooling | None = None
     earlier: Path | None = None
     name: str | None = None
     weights: WeightChoice = "imagenet"
@@ -103,6 +106,8 @@ class TrainOptions:
         for name, value, choices in (("mode", self.mode, get_args(Mode)), ("task", self.task, get_args(Task))):
             if value not in choices:
                 raise UsageError(f"the {name} must be one of {', '.join(choices)}, not {value!r}")
+        if self.pooling not in (None, *POOLINGS):
+            raise UsageError(f"the pooling must be one of {', '.join(POOLINGS)}, not {self.pooling!r}")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"--seed must be 0 or more and less than 2**32, not {self.seed}")
         if self.calibration_images < 1:

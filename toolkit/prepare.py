@@ -142,6 +142,7 @@ def _network(options: TrainOptions, earlier: Earlier | None, cache_dir: Path) ->
     architecture = find_architecture(options.architecture or DEFAULT_ARCHITECTURE)
     if options.input_size is not None:  # convolutions take any
         architecture = replace(architecture, input_size=options.input_size)
+    architecture = architecture.pooled(options.pooling or "avg")
     backbone = load_backbone(
         architecture,
         weights="none" if options.mode == "scratch" else options.weights,

@@ -176,6 +176,7 @@ def _provenance(
     return {
         "dataset": prepared.index.digest(),
         "mode": options.mode,
+        "pooling": fitted.backbone.architecture.pooling,
         "weights": fitted.backbone.digest,
         "model": _model_digest(fitted.backbone, head, keep),
         "toolkit": package_version("edge-export-toolkit") or "from source",

@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
 from runtime.errors import UsageError
 from toolkit.backbones import catalog_data
+from toolkit.backbones.pooling import Pooling
 
 Family = Literal["mobilenet", "mobilenet_v2", "mobilenet_v3", "inception_v3", "efficientnet_lite"]
 
@@ -71,7 +72,7 @@ class Architecture:
         alpha: width multiplier, or None for a family without one.
         variant: ``small``, ``large`` (MobileNet v3), ``lite0`` ... (EfficientNet-Lite), else None.
         input_size: height and width of the input in pixels.
-        feature_count: values per image after the global average pool.
+        feature_count: values per image after the pool.
         backbone_parameters: exact number of weights without the classifier.
         conv_layers: convolutions without the classifier, depthwise ones included.
         conv_channels: output channels summed over those convolutions.
@@ -82,6 +83,7 @@ class Architecture:
             Keras's MobileNet v3 does this inside the model unless built with ``include_preprocessing=False``.
         std: see ``mean``.
         weights: where the ImageNet weights are.
+        pooling: how the last map becomes features.
     """
 
     name: str
@@ -99,6 +101,16 @@ class Architecture:
     mean: float
     std: float
     weights: WeightFile
+    pooling: Pooling = "avg"
+
+    @property
+    def channels(self) -> int:
+        """Channels of the last feature map."""
+        return self.feature_count if self.pooling == "avg" else self.feature_count // 2
+
+    def pooled(self, pooling: Pooling) -> Architecture:
+        """The same with another pool."""
+        return replace(self, pooling=pooling, feature_count=self.channels * (1 if pooling == "avg" else 2))
 
     @property
     def expected_int8_bytes(self) -> int:

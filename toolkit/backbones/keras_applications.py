@@ -16,6 +16,7 @@ from runtime.errors import ModelError, first_line
 from runtime.file_kind import shown
 from toolkit.atomic import write_bytes
 from toolkit.backbones.keras_body import KerasBody
+from toolkit.backbones.keras_graph import pool
 from toolkit.backbones.registry import Backbone, digest_of
 from toolkit.backbones.weight_readers import Arrays
 
@@ -54,24 +55,25 @@ class KerasBackbone(Backbone):
         return KerasBody.read(path)
 
     def _cached(self, cache_dir: Path, suffix: str) -> Path:
-        key = hashlib.sha256(f"{self.digest} {version('keras')} {self.architecture.input_size}".encode()).hexdigest()[
-            :16
-        ]
+        pooling = "" if self.architecture.pooling == "avg" else f" {self.architecture.pooling}"
+        named = f"{self.digest} {version('keras')} {self.architecture.input_size}{pooling}"
+        key = hashlib.sha256(named.encode()).hexdigest()[:16]
         return cache_dir / "backbones" / f"{self.architecture.name}-{key}{suffix}"
 
     def keras_model(self) -> Any:
-        """Built by Keras Applications without its classifier, with an average pool, then given the weights."""
+        """Built by Keras Applications without its classifier, with a pool, then given the weights."""
         import_tensorflow()
         import keras
 
         keras.utils.set_random_seed(self.seed)
-        model = self._build(include_top=False, pooling="avg")
+        model = self._build(include_top=False)
         if self.tuned:
             for name, variable in variables_of(model).items():
                 variable.assign(self.tuned[name])
         elif self.weights is not None:
             self._load(model, self.weights)
-        return keras.Model(model.inputs, model.outputs[0])  # inputs as a list, like all models here
+        features = pool(model.outputs[0], self.architecture.pooling)
+        return keras.Model(model.inputs, features)  # inputs as a list, like all models here
 
     def with_weights(self, weights: Arrays, origin: str) -> KerasBackbone:
         """See ``Backbone``."""

@@ -12,7 +12,7 @@ import json
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from runtime.errors import ModelError
 from runtime.file_kind import shown
 from toolkit.backbones.layers import BATCH_NORM_EPSILON, ConvLayer
+from toolkit.backbones.pooling import MAX_FACTOR, Pooling
 from toolkit.backbones.tflite_graph import Weights
 
 CONFIG_FILE = "config.json"
@@ -105,13 +106,16 @@ def layer_entry(kind: str, name: str, config: Entry, sources: Sequence[tuple[str
     }
 
 
-def layered_body(layers: tuple[ConvLayer, ...], weights: Weights, input_size: int) -> KerasBody:
+def layered_body(
+    layers: tuple[ConvLayer, ...], weights: Weights, input_size: int, pooling: Pooling = "avg"
+) -> KerasBody:
     """What Keras would save of ``keras_graph.build_backbone``, made without Keras.
 
     Args:
         layers: as ``layers_of`` gives them.
         weights: as for ``write_backbone``.
         input_size: height and width in pixels.
+        pooling: of the last map.
     """
     image = {"batch_shape": [None, input_size, input_size, 3], "dtype": "float32", "name": "image"}
     entries: list[Entry] = [
@@ -143,12 +147,28 @@ def layered_body(layers: tuple[ConvLayer, ...], weights: Weights, input_size: in
         if layer.adds is not None:
             tensor = append("Add", f"{layer.name}_add", {}, outputs[layer.adds], tensor)
         outputs[layer.name] = tensor
-    append("GlobalAveragePooling2D", "features", {}, tensor)
+    if pooling == "avg":
+        append("GlobalAveragePooling2D", "features", {}, tensor)
+    else:
+        _append_pools(append, shapes, tensor)
     arrays = {layer.name: [weights[f"{layer.name}/kernel"]] for layer in layers}
     arrays |= {
         layer.batch_norm: [weights[f"{layer.batch_norm}/{part}"] for part in _BATCH_NORM_PARTS] for layer in layers
     }
     return KerasBody(tuple(entries), "image", "features", store_arrays(b"", entries, arrays))
+
+
+def _append_pools(append: Callable[..., str], shapes: dict[str, Shape], tensor: str) -> None:
+    """The layers of ``keras_graph.pool``."""
+    size, _, channels = shapes[tensor]
+    append("GlobalAveragePooling2D", "mean_pool", {}, tensor)
+    window = {"pool_size": [size, size], "padding": "valid", "strides": [size, size], "data_format": "channels_last"}
+    append("MaxPooling2D", "max_pool", window, tensor)
+    shapes["max_pool"] = (1, 1, channels)
+    append("Flatten", "max_flat", {"data_format": "channels_last"}, "max_pool")
+    shapes["mean_pool"] = shapes["max_flat"] = (channels,)
+    append("Rescaling", "max_scale", {"scale": MAX_FACTOR, "offset": 0.0}, "max_flat")
+    append("Concatenate", "features", {"axis": -1}, "mean_pool", "max_scale")
 
 
 def _convolution(layer: ConvLayer) -> tuple[str, str, Entry]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from toolkit.backbones.layers import BATCH_NORM_EPSILON, ConvLayer
+from toolkit.backbones.pooling import MAX_FACTOR, Pooling
 from toolkit.backbones.tflite_graph import Weights
 
 
-def build_backbone(layers: tuple[ConvLayer, ...], weights: Weights, input_size: int) -> Any:
-    """A functional ``keras.Model``: float32 (batch, size, size, 3) -> float32 (batch, channels).
+def build_backbone(layers: tuple[ConvLayer, ...], weights: Weights, input_size: int, pooling: Pooling = "avg") -> Any:
+    """A functional ``keras.Model``: float32 (batch, size, size, 3) -> float32 (batch, features).
 
     Args:
         layers: as ``layers_of`` gives them.
         weights: as for ``write_backbone``.
         input_size: height and width in pixels.
+        pooling: of the last map.
     """
     import keras
 
@@ -29,13 +31,27 @@ def build_backbone(layers: tuple[ConvLayer, ...], weights: Weights, input_size: 
         if layer.adds is not None:
             tensor = keras.layers.Add(name=f"{layer.name}_add")([outputs[layer.adds], tensor])
         outputs[layer.name] = tensor
-    features = keras.layers.GlobalAveragePooling2D(name="features")(tensor)
-    model = keras.Model(image, features)
+    model = keras.Model(image, pool(tensor, pooling))
     for layer in layers:
         model.get_layer(layer.name).set_weights([weights[f"{layer.name}/kernel"]])
         parts = ("gamma", "beta", "moving_mean", "moving_variance")
         model.get_layer(layer.batch_norm).set_weights([weights[f"{layer.batch_norm}/{p}"] for p in parts])
     return model
+
+
+def pool(feature_map: Any, pooling: Pooling) -> Any:
+    """The features of a Keras tensor (batch, height, width, channels), by layers that TFLite has operators for."""
+    import keras
+
+    if pooling == "avg":
+        return keras.layers.GlobalAveragePooling2D(name="features")(feature_map)
+    mean = keras.layers.GlobalAveragePooling2D(name="mean_pool")(feature_map)
+    # Not a GlobalMaxPooling2D: REDUCE_MAX is slow on old runtimes, and the Edge TPU has none.
+    size = int(feature_map.shape[1])
+    largest = keras.layers.MaxPooling2D(size, strides=size, name="max_pool")(feature_map)
+    flat = keras.layers.Flatten(name="max_flat")(largest)
+    scaled = keras.layers.Rescaling(MAX_FACTOR, name="max_scale")(flat)
+    return keras.layers.Concatenate(name="features")([mean, scaled])
 
 
 def _convolution(layer: ConvLayer) -> Any:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from toolkit.backbones.catalog import Architecture
 from toolkit.backbones.keras_body import KerasBody, layered_body
 from toolkit.backbones.keras_graph import build_backbone
-from toolkit.backbones.layers import is_layered, layers_of
+from toolkit.backbones.layers import ConvLayer, is_layered, layers_of
+from toolkit.backbones.pooling import Pooling
 from toolkit.backbones.tflite_graph import write_backbone
 from toolkit.backbones.weight_readers import Arrays, random_weights, read_weights
 from toolkit.backbones.weights import obtain_weights
@@ -65,17 +66,22 @@ class LayeredBackbone(Backbone):
 
     weights: Arrays
 
+    @property
+    def _parts(self) -> tuple[tuple[ConvLayer, ...], Arrays, int, Pooling]:
+        architecture = self.architecture
+        return layers_of(architecture), self.weights, architecture.input_size, architecture.pooling
+
     def tflite(self, cache_dir: Path) -> bytes:
         """Written from the layers in milliseconds; nothing is cached."""
-        return write_backbone(layers_of(self.architecture), self.weights, self.architecture.input_size)
+        return write_backbone(*self._parts)
 
     def keras_model(self) -> Any:
         """Built from the layers."""
-        return build_backbone(layers_of(self.architecture), self.weights, self.architecture.input_size)
+        return build_backbone(*self._parts)
 
     def keras_body(self, _cache_dir: Path) -> KerasBody:
         """Written from the layers, without Keras; nothing is cached."""
-        return layered_body(layers_of(self.architecture), self.weights, self.architecture.input_size)
+        return layered_body(*self._parts)
 
     def with_weights(self, weights: Arrays, origin: str) -> LayeredBackbone:
         """See ``Backbone``."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from converters.flatbuffer_model import pack_model
 from toolkit.backbones.layers import BATCH_NORM_EPSILON, ConvLayer
+from toolkit.backbones.pooling import MAX_FACTOR, Pooling
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -32,17 +33,18 @@ def fold_batch_norm(layer: ConvLayer, weights: Weights) -> tuple[NDArray[np.floa
     return scaled.astype(np.float32), (part["beta"] - mean * factor).astype(np.float32)
 
 
-def write_backbone(layers: tuple[ConvLayer, ...], weights: Weights, input_size: int) -> bytes:
-    """Build the file: input float32 (1, size, size, 3), output float32 (1, channels), the mean over the map.
+def write_backbone(layers: tuple[ConvLayer, ...], weights: Weights, input_size: int, pooling: Pooling = "avg") -> bytes:
+    """Build the file: input float32 (1, size, size, 3), output float32 (1, features).
 
     Args:
         layers: as ``layers_of`` gives them.
         weights: ``name/kernel`` and the four batch normalisation vectors of every layer, float32.
         input_size: height and width in pixels.
+        pooling: of the last map.
 
     Returns:
-        The bytes of a ``.tflite`` file; its operators (CONV_2D 1, DEPTHWISE_CONV_2D 1, ADD 1, MEAN 1) load on
-        every TFLite runtime.
+        The bytes of a ``.tflite`` file; its operators (CONV_2D, DEPTHWISE_CONV_2D, ADD, MEAN; with ``avg-max``
+        MAX_POOL_2D, MUL, RESHAPE, CONCATENATION; version 1 of each) load on every TFLite runtime.
     """
     graph = _Graph()
     name = graph.input("image", (1, input_size, input_size, 3))
@@ -54,7 +56,7 @@ def write_backbone(layers: tuple[ConvLayer, ...], weights: Weights, input_size: 
         if layer.adds is not None:
             name = graph.add(f"{layer.name}_add", outputs[layer.adds], name)
         outputs[layer.name] = name
-    graph.mean("features", name, layers[-1].filters)
+    graph.pool("features", name, pooling)
     return graph.serialize()
 
 
@@ -139,12 +141,40 @@ class _Graph:
         self.operator(kind, options_type, self.schema.AddOptionsT(), inputs, self.tensor(name, shape))
         return name
 
-    def mean(self, name: str, source: str, channels: int) -> None:
+    def pool(self, name: str, source: str, pooling: Pooling) -> None:
+        size, channels = self.subgraph.tensors[self.index[source]].shape[2:]
+        if pooling == "avg":
+            self.subgraph.outputs = [self.mean(name, source, channels)]
+            return
+        schema = self.schema
+        mean = self.mean("mean_pool", source, channels)
+        pool = schema.Pool2DOptionsT()
+        pool.padding, pool.strideH, pool.strideW = schema.Padding.VALID, size, size
+        pool.filterHeight = pool.filterWidth = size
+        kind, options_type = schema.BuiltinOperator.MAX_POOL_2D, schema.BuiltinOptions.Pool2DOptions
+        largest = self.tensor("max_pool", (1, 1, 1, channels))
+        self.operator(kind, options_type, pool, [self.index[source]], largest)
+        factor = self.tensor("max_scale/factor", (1,), np.array([MAX_FACTOR], np.float32))
+        scaled = self.tensor("max_scale", (1, 1, 1, channels))
+        kind, options_type = schema.BuiltinOperator.MUL, schema.BuiltinOptions.MulOptions
+        self.operator(kind, options_type, schema.MulOptionsT(), [largest, factor], scaled)
+        shape = self.tensor("max_flat/shape", (2,), np.array([-1, channels], np.int32))  # several pictures at a time
+        flat = self.tensor("max_flat", (1, channels))
+        kind, options_type = schema.BuiltinOperator.RESHAPE, schema.BuiltinOptions.ReshapeOptions
+        self.operator(kind, options_type, schema.ReshapeOptionsT(), [scaled, shape], flat)
+        joined = schema.ConcatenationOptionsT()
+        joined.axis = 1
+        kind, options_type = schema.BuiltinOperator.CONCATENATION, schema.BuiltinOptions.ConcatenationOptions
+        output = self.tensor(name, (1, 2 * channels))
+        self.operator(kind, options_type, joined, [mean, flat], output)
+        self.subgraph.outputs = [output]
+
+    def mean(self, name: str, source: str, channels: int) -> int:
         axes = self.tensor(f"{name}/axes", (2,), np.array([1, 2], np.int32))
         kind, options_type = self.schema.BuiltinOperator.MEAN, self.schema.BuiltinOptions.ReducerOptions
         output = self.tensor(name, (1, channels))
         self.operator(kind, options_type, self.schema.ReducerOptionsT(), [self.index[source], axes], output)
-        self.subgraph.outputs = [output]
+        return output
 
     def serialize(self) -> bytes:
         return pack_model(self.model)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE
+from toolkit.backbones.pooling import POOLINGS
 
 if TYPE_CHECKING:
     from toolkit.options import TrainOptions
@@ -44,6 +45,12 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="height and width of the network's input: a larger one sees more and takes longer, 288 instead of 224 two "
         "thirds longer (default: the architecture's)",
+    )
+    parser.add_argument(
+        "--pooling",
+        choices=POOLINGS,
+        help="what the classifier sees of the last feature map: avg, the mean of each channel, or avg-max, its largest "
+        "value as well, which costs the device next to nothing (default: avg)",
     )
     parser.add_argument(
         "--output-dir", metavar="DIR", type=Path, default=Path("model"), help="for the bundle (default: model)"
@@ -182,6 +189,7 @@ def train_options(args: argparse.Namespace) -> TrainOptions:
         task="multi-label" if args.multi_label else "single-label",
         architecture=args.architecture,
         input_size=args.input_size,
+        pooling=args.pooling,
         earlier=args.earlier,
         name=args.name,
         weights=args.weights,

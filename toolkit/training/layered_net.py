@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.backbones.layers import BATCH_NORM_EPSILON, ConvLayer
+from toolkit.backbones.pooling import MAX_FACTOR, Pooling
 from toolkit.training.convolutions import depthwise
 from toolkit.training.net import Floats, Net, Parameter, Precision, block_of
 
@@ -23,12 +24,19 @@ class LayeredNet(Net):
         layers: as ``layers_of`` gives them.
         weights: as for ``write_backbone``.
         precision: of the feature maps; weights, statistics and their gradients stay float32.
+        pooling: of the last map.
     """
 
-    def __init__(self, layers: tuple[ConvLayer, ...], weights: Mapping[str, Floats], precision: Precision) -> None:
+    def __init__(
+        self,
+        layers: tuple[ConvLayer, ...],
+        weights: Mapping[str, Floats],
+        precision: Precision,
+        pooling: Pooling = "avg",
+    ) -> None:
         import tensorflow as tf
 
-        self._layers = layers
+        self._layers, self._pooling = layers, pooling
         self._dtype = tf.as_dtype(precision)
         self.blocks = tuple(dict.fromkeys(map(block_of, layers)))
         self.parameters, self.statistics = [], {}
@@ -55,7 +63,9 @@ class LayeredNet(Net):
             if layer.adds is not None:
                 tensor += outputs[layer.adds]
             outputs[layer.name] = tensor
-        return tf.reduce_mean(tf.cast(tensor, tf.float32), [1, 2])
+        last = tf.cast(tensor, tf.float32)
+        mean = tf.reduce_mean(last, [1, 2])
+        return mean if self._pooling == "avg" else tf.concat([mean, MAX_FACTOR * tf.reduce_max(last, [1, 2])], 1)
 
     def _folded(self, layer: ConvLayer, tensor: Any) -> Any:
         import tensorflow as tf
