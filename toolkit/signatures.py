@@ -36,6 +36,9 @@ _DECODE_SIDE = 128
 _STORE_EVERY = 1.0
 _SPACE = hashlib.sha256(f"edge-export-toolkit picture signature 1\nphash {SIDE}".encode()).hexdigest()
 
+#: Is shown a picture that was decoded at full size: upright, RGB, as ``runtime.images.decode_image`` gives it.
+Whole = Callable[["Image"], object]
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -74,7 +77,7 @@ def perceptual_hash(image: Image) -> NDArray[np.bool_]:
     return bits
 
 
-def signature_of(image: Image, name: object = "picture") -> Signature:
+def signature_of(image: Image, name: object = "picture", whole: Whole | None = None) -> Signature:
     """Decode a picture that ``runtime.images.open_image`` opened, JPEG at reduced size, and sum its looks up.
 
     Takes 1-2 ms for a JPEG file of 100 kB. The picture cannot be decoded at full size afterwards.
@@ -82,12 +85,17 @@ def signature_of(image: Image, name: object = "picture") -> Signature:
     Args:
         image: opened, not loaded.
         name: what to call it in an error.
+        whole: is shown the picture where it was too small to be decoded at reduced size.
 
     Raises:
         ImageError: damaged or truncated.
     """
+    size = image.size
     image.draft("RGB", (_DECODE_SIDE, _DECODE_SIDE))
+    reduced = image.size != size
     picture = upright_rgb(image, name)
+    if whole is not None and not reduced:
+        whole(picture)
     spread = max(_channel_spreads(picture))
     return Signature(perceptual_hash(picture), spread)
 
@@ -127,13 +135,14 @@ class SignatureCache:
             if self._fresh:
                 self._cache.put(_SPACE, self._fresh)
 
-    def signature(self, digest: str, image: Image, name: object = "picture") -> Signature:
+    def signature(self, digest: str, image: Image, name: object = "picture", whole: Whole | None = None) -> Signature:
         """The signature of a picture, from the cache or from its pixels.
 
         Args:
             digest: hex sha256 of the whole file.
             image: opened by ``runtime.images.open_image``, not loaded; left so when the cache has the answer.
             name: what to call it in an error.
+            whole: see ``signature_of``; of use where pixels are needed for something else as well.
 
         Raises:
             ImageError: damaged or truncated.
@@ -143,7 +152,7 @@ class SignatureCache:
             vector = self._cache.get(_SPACE, [digest]).get(digest)
         if vector is not None and vector.shape == (SIDE + 1,):
             return _from_vector(vector)
-        signature = signature_of(image, name)
+        signature = signature_of(image, name, whole)
         with self._lock:
             self._fresh[digest] = _to_vector(signature)
             if time.monotonic() - self._stored >= _STORE_EVERY:
