@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,8 +76,28 @@ def _lasting(metrics: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in json.loads(json.dumps(metrics)).items() if key not in {"command", "versions"}}
 
 
-def fill_bundle(content: BundleContent, folder: Path, cache_dir: Path) -> None:
-    """Write all files of a bundle into a folder; what only Keras can write is kept in the cache."""
+def fill_bundle(
+    content: BundleContent,
+    folder: Path,
+    cache_dir: Path,
+    illustrate: Callable[[ReportContent], ReportContent] = lambda report: report,
+) -> None:
+    """Write all files of a bundle into a folder.
+
+    Args:
+        content: of the bundle.
+        folder: is there, and empty.
+        cache_dir: of the toolkit; what only Keras can write is kept in it.
+        illustrate: adds to the report what takes long; runs beside the writing of the other files.
+    """
+    with ThreadPoolExecutor(1) as aside:
+        page = aside.submit(lambda: write_report(illustrate(content.report), folder / bundle.REPORT_PAGE))
+        _write_files(content, folder, cache_dir)
+        page.result()
+
+
+def _write_files(content: BundleContent, folder: Path, cache_dir: Path) -> None:
+    """All of them but the report."""
     spec = content.spec
     with quiet_stderr():
         layers = [(layer.kernel, layer.bias) for layer in content.head.layers]
@@ -89,7 +111,6 @@ def fill_bundle(content: BundleContent, folder: Path, cache_dir: Path) -> None:
     content.features.write(folder / bundle.FEATURES_FILE)
     _write_json(folder / bundle.TEST_SPLIT_FILE, _test_split(content))
     (folder / bundle.METRICS_FILE).write_bytes(metrics_bytes(content.metrics))
-    write_report(content.report, folder / bundle.REPORT_PAGE)
 
 
 def grafted_model(backbone: Backbone, head: Head) -> Any:

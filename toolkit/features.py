@@ -27,7 +27,7 @@ from toolkit.feature_cache import FeatureCache
 from toolkit.progress import progress_bar
 from toolkit.ready_pixels import ReadyPixels
 from toolkit.records import ImageRecord
-from toolkit.views import Augmentation, draw_view, render
+from toolkit.views import CachedViews, draw_view, render
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,26 +45,6 @@ _QUEUE = 4
 Views = Callable[["Image", str], Sequence[NDArray[Any]]]
 # Hands out the views of a picture, by its digest, that need not be rendered; None where they must.
 Take = Callable[[str], "Sequence[NDArray[Any]] | None"]
-
-
-@dataclass(frozen=True)
-class CachedViews:
-    """Random views of training pictures whose features are cached like those of the pictures themselves.
-
-    Attributes:
-        augmentation: how they are drawn.
-        count: views a picture, beside the picture as it is.
-        seed: of the draws.
-    """
-
-    augmentation: Augmentation
-    count: int
-    seed: int
-
-    def space(self, space: str, number: int) -> str:
-        """Hex digest of all that decides the features of one view beside the picture."""
-        parts = f"{space}\n{self.augmentation.digest()}\n{self.seed}\n{number}"
-        return hashlib.sha256(parts.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE, Architecture, find_a
 from toolkit.backbones.registry import Backbone, load_backbone
 from toolkit.dataset import check_counts, check_folder, index_folder
 from toolkit.earlier import Earlier, Rehearsal
-from toolkit.features import CachedViews, FeatureTable, extract_features
+from toolkit.features import FeatureTable, extract_features
 from toolkit.first_look import first_look
 from toolkit.folders import default_cache_dir
 from toolkit.grouping import group_images
@@ -32,6 +32,7 @@ from toolkit.records import DatasetIndex, ImageRecord, targets_of
 from toolkit.signatures import Signature, SignatureCache
 from toolkit.split import Share, split_images
 from toolkit.stored_pictures import choose_pictures
+from toolkit.views import CachedViews
 
 if TYPE_CHECKING:
     from PIL.Image import Image

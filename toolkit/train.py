@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,8 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     written = not content.stands_in(options.output_dir)
     if written:
         notify("Writing the model")
-        content = replace(content, report=with_heat_maps(content.report, prepared, fitted, judged))
-        write_bundle(options.output_dir, lambda target: fill_bundle(content, target, prepared.cache_dir))
+        with_maps = partial(with_heat_maps, prepared=prepared, fitted=fitted, judged=judged)
+        write_bundle(options.output_dir, lambda target: fill_bundle(content, target, prepared.cache_dir, with_maps))
     if fitted.checkpoints is not None:
         fitted.checkpoints.remove()
     extra = _extra_outputs(prepared, fitted, judged, options, reports.progress)
