@@ -7,7 +7,6 @@ from pathlib import Path
 
 from runtime.errors import ModelError
 from runtime.versions import package_version
-from toolkit.evaluate import versions
 from toolkit.evaluation import Evaluation
 from toolkit.fit import Fitted
 from toolkit.heat_maps import HeatMap, HeatMapper, draw_heat_maps, heat_examples
@@ -16,6 +15,7 @@ from toolkit.options import TrainOptions
 from toolkit.prepare import Prepared
 from toolkit.records import targets_of
 from toolkit.report.content import Composition, ReportContent, Table
+from toolkit.report.versions import versions
 from toolkit.split import Share
 
 _NO_HEAT = "There are none: this network does not end in a global average pool."
