@@ -32,7 +32,7 @@ from toolkit.retrain_reports import StepReports
 from toolkit.split import Share
 from toolkit.stored_features import StoredFeatures
 from toolkit.stored_pictures import StoredPictures, choose_pictures, load_pictures
-from toolkit.train_report import report_content, with_heat_maps
+from toolkit.train_report import begin_report, report_content, with_heat_maps
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     reports = StepReports(prepared.backbone, options.head, options.reports, options.outputs, options.seed, write=notify)
     with ThreadPoolExecutor(1) as aside:
         keep = aside.submit(_pictures, prepared, options)
+        tail = begin_report(prepared, options.mode, aside)
         fitted = fit(prepared, options, reports, notify)
     images = {share: prepared.images(share) for share in SHARES}
     judged = judge(fitted.head, fitted.evidence, fitted.data, images, prepared.index.labels, options.reject)
@@ -107,7 +108,7 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     written = not content.stands_in(options.output_dir)
     if written:
         notify("Writing the model")
-        with_maps = partial(with_heat_maps, prepared=prepared, fitted=fitted, judged=judged)
+        with_maps = partial(with_heat_maps, prepared=prepared, fitted=fitted, judged=judged, tail=tail)
         write_bundle(options.output_dir, lambda target: fill_bundle(content, target, prepared.cache_dir, with_maps))
     if fitted.checkpoints is not None:
         fitted.checkpoints.remove()
