@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 from runtime.errors import EdgeExportError
 
@@ -18,25 +20,67 @@ def quiet_stderr() -> Iterator[None]:
     An error of ours says all that is needed by itself, so nothing is shown with it.
 
     Interpreters and TensorFlow's converter log from C++ through file descriptor 2, which no Python setting
-    reaches. The descriptor belongs to the whole process: for the command line, not for libraries with threads.
+    reaches. The descriptor belongs to the whole process: what other threads write is held back too, and blocks that
+    overlap are one, from the first that begins to the last that ends.
     """
+    _HELD.begin()
     try:
-        saved = os.dup(2)
-    except OSError:  # no standard error at all: nothing to hold back
         yield
-        return
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as caught:
-        os.dup2(caught.fileno(), 2)
-        try:
-            yield
-        except EdgeExportError:
-            raise
-        except Exception:
-            caught.seek(0)
-            os.write(saved, caught.read()[-20_000:])
-            raise
-        finally:
+    except EdgeExportError:
+        raise
+    except Exception:
+        _HELD.show()
+        raise
+    finally:
+        _HELD.end()
+
+
+class _Held:
+    """Standard error, while blocks hold it back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._saved: int | None = None
+        self._caught: IO[bytes] | None = None
+
+    def begin(self) -> None:
+        with self._lock:
+            self._blocks += 1
+            if self._blocks > 1:
+                return
+            try:
+                saved = os.dup(2)
+            except OSError:  # no standard error at all: nothing to hold back
+                return
+            try:
+                caught = tempfile.TemporaryFile()  # noqa: SIM115 - closed by ``end``
+            except OSError:  # nowhere to hold it
+                os.close(saved)
+                return
             sys.stderr.flush()
-            os.dup2(saved, 2)
-            os.close(saved)
+            os.dup2(caught.fileno(), 2)
+            self._saved, self._caught = saved, caught
+
+    def show(self) -> None:
+        with self._lock:
+            if self._saved is not None and self._caught is not None:
+                sys.stderr.flush()
+                self._caught.seek(0)
+                os.write(self._saved, self._caught.read()[-20_000:])
+                self._caught.seek(0)
+                self._caught.truncate()  # blocks around this one do not show it again
+
+    def end(self) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if self._blocks or self._saved is None or self._caught is None:
+                return
+            sys.stderr.flush()
+            os.dup2(self._saved, 2)
+            os.close(self._saved)
+            self._caught.close()
+            self._saved = self._caught = None
+
+
+_HELD = _Held()

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from converters import bundle
 from converters.tensorflow import import_tensorflow
-from runtime.errors import DataError, EdgeExportError
-from runtime.file_kind import shown
-from runtime.images import decode_image, read_image_bytes
-from runtime.interpreter import processors
-from runtime.preprocess import resize
+from runtime.errors import EdgeExportError
 from runtime.quiet import quiet_stderr
-from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
+from runtime.spec import SPEC_FILE_NAME, ModelSpec
 from toolkit.backbones.registry import Backbone
-from toolkit.even_choice import even_choice
 from toolkit.head import Floats, Head
 from toolkit.keras_file import head_names, write_keras_file
 from toolkit.records import DatasetIndex, ImageRecord
@@ -31,21 +24,7 @@ from toolkit.report.content import ReportContent
 from toolkit.report.metrics import metrics_bytes
 from toolkit.report.page import write_report
 from toolkit.stored_features import StoredFeatures
-
-
-@dataclass(frozen=True)
-class StoredPictures:
-    """Resized pictures that a bundle keeps: (count, height, width, 3), 0..255 each.
-
-    Attributes:
-        test: for checking an export.
-        calibration: for quantisation.
-        calibration_digests: hex sha256 of the files of the latter.
-    """
-
-    test: NDArray[Any]
-    calibration: NDArray[Any]
-    calibration_digests: tuple[str, ...] = ()
+from toolkit.stored_pictures import StoredPictures
 
 
 @dataclass(frozen=True)
@@ -97,59 +76,28 @@ def _lasting(metrics: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in json.loads(json.dumps(metrics)).items() if key not in {"command", "versions"}}
 
 
-def choose_calibration(index: DatasetIndex, training: Sequence[int], count: int, seed: int) -> list[int]:
-    """Positions of training pictures for quantisation, as many of each class as there are, up to ``count``."""
-    known = [position for position in training if index.images[position].class_ids]
-    return even_choice(index.images, known, count, seed)
-
-
-def choose_test(index: DatasetIndex, test: Sequence[int], count: int, seed: int) -> list[int]:
-    """Positions of test pictures for checking an export, in order; up to ``count``, evenly of all classes."""
-    return sorted(even_choice(index.images, test, count, seed))
-
-
-def stored_pictures(
-    index: DatasetIndex,
-    test: Sequence[int],
-    calibration: Sequence[int],
-    preprocessing: Preprocessing,
-    resized: Mapping[str, NDArray[Any] | None] | None = None,
-) -> StoredPictures:
-    """Decode and resize the pictures that the bundle keeps.
+def fill_bundle(
+    content: BundleContent,
+    folder: Path,
+    cache_dir: Path,
+    illustrate: Callable[[ReportContent], ReportContent] = lambda report: report,
+) -> None:
+    """Write all files of a bundle into a folder.
 
     Args:
-        index: the data set.
-        test: positions in it.
-        calibration: positions in it.
-        preprocessing: of the model.
-        resized: content digest -> picture that is resized already; its file is not looked for.
+        content: of the bundle.
+        folder: is there, and empty.
+        cache_dir: of the toolkit; what only Keras can write is kept in it.
+        illustrate: adds to the report what takes long; runs beside the writing of the other files.
     """
-
-    def load(position: int) -> NDArray[Any]:
-        image = index.images[position]
-        ready = (resized or {}).get(image.digest)
-        if ready is not None:
-            return ready
-        data = read_image_bytes(image.path)
-        if hashlib.sha256(data).hexdigest() != image.digest:
-            raise DataError(f"{shown(image.path)} was changed while the training ran; run it again")
-        return resize(decode_image(data, image.path), preprocessing)
-
-    def stack(positions: Sequence[int]) -> NDArray[Any]:
-        # Filled picture by picture: a thousand of them take 150 to 270 MB, and a list as well would double that.
-        dtype = np.float32 if preprocessing.resample == "tf-bilinear" else np.uint8
-        pictures = np.empty((len(positions), preprocessing.height, preprocessing.width, 3), dtype)
-        for number, picture in enumerate(pool.map(load, positions)):
-            pictures[number] = picture
-        return pictures
-
-    with ThreadPoolExecutor(processors()) as pool:
-        digests = tuple(index.images[position].digest for position in calibration)
-        return StoredPictures(stack(test), stack(calibration), digests)
+    with ThreadPoolExecutor(1) as aside:
+        page = aside.submit(lambda: write_report(illustrate(content.report), folder / bundle.REPORT_PAGE))
+        _write_files(content, folder, cache_dir)
+        page.result()
 
 
-def fill_bundle(content: BundleContent, folder: Path, cache_dir: Path) -> None:
-    """Write all files of a bundle into a folder; what only Keras can write is kept in the cache."""
+def _write_files(content: BundleContent, folder: Path, cache_dir: Path) -> None:
+    """All of them but the report."""
     spec = content.spec
     with quiet_stderr():
         layers = [(layer.kernel, layer.bias) for layer in content.head.layers]
@@ -162,7 +110,6 @@ def fill_bundle(content: BundleContent, folder: Path, cache_dir: Path) -> None:
     content.features.write(folder / bundle.FEATURES_FILE)
     _write_json(folder / bundle.TEST_SPLIT_FILE, _test_split(content))
     (folder / bundle.METRICS_FILE).write_bytes(metrics_bytes(content.metrics))
-    write_report(content.report, folder / bundle.REPORT_PAGE)
 
 
 def grafted_model(backbone: Backbone, head: Head) -> Any:

@@ -54,6 +54,10 @@ class Rehearsal:
         """The index with these pictures, which come first."""
         return replace(index, images=(*self.images, *index.images))
 
+    def drawable(self, image: ImageRecord) -> bool:
+        """Whether a picture of a joined index can be had, resized at least."""
+        return self.pictures.get(image.digest, True) is not None
+
     def files(self, index: DatasetIndex) -> list[ImageRecord]:
         """The pictures of a joined index whose files are there."""
         return [image for image in index.images if image.digest not in self.vectors]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +16,7 @@ from runtime.classifier import Classifier
 from runtime.contract import ModelContract, Overrides, read_contract
 from runtime.errors import DataError, ImageError, ModelError, UsageError
 from runtime.file_kind import shown
-from runtime.interpreter import LoadedModel, interpreter_name
-from runtime.versions import package_version
+from runtime.interpreter import LoadedModel
 from toolkit.atomic import write_bytes
 from toolkit.dataset import index_folder
 from toolkit.evaluation import Evaluation, truth_matrix
@@ -31,6 +29,7 @@ from toolkit.records import DatasetIndex, SkippedFile
 from toolkit.report.content import EVALUATED, Composition, ReportContent
 from toolkit.report.metrics import metrics_bytes, report_metrics
 from toolkit.report.page import write_report
+from toolkit.report.versions import versions
 from toolkit.score_pictures import score_pictures
 from toolkit.training_overlap import find_overlap
 
@@ -261,16 +260,3 @@ def _facts(model: Path, runnable: RunnableModel, contract: ModelContract, index:
 
 def _channels(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:g}" for value in (values[:1] if len(set(values)) == 1 else values))
-
-
-def versions() -> dict[str, str]:
-    """What an answer depends on beside the model: package -> version."""
-    interpreter, _, version = interpreter_name().partition(" ")
-    found = {
-        "edge-export-toolkit": package_version("edge-export-toolkit") or "from source",
-        interpreter: version,
-        "numpy": np.__version__,
-        "pillow": package_version("pillow") or "",
-        "Python": platform.python_version(),
-    }
-    return {name: value for name, value in found.items() if value}

@@ -25,8 +25,9 @@ from runtime.spec import Preprocessing
 from toolkit.backbones.registry import Backbone
 from toolkit.feature_cache import FeatureCache
 from toolkit.progress import progress_bar
+from toolkit.ready_pixels import ReadyPixels
 from toolkit.records import ImageRecord
-from toolkit.views import Augmentation, draw_view, render
+from toolkit.views import CachedViews, draw_view, render
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,26 +43,8 @@ _QUEUE = 4
 
 # Renders the views of a decoded picture, of which the digest is given too: pixels as ``preprocess.resize`` gives them.
 Views = Callable[["Image", str], Sequence[NDArray[Any]]]
-
-
-@dataclass(frozen=True)
-class CachedViews:
-    """Random views of training pictures whose features are cached like those of the pictures themselves.
-
-    Attributes:
-        augmentation: how they are drawn.
-        count: views a picture, beside the picture as it is.
-        seed: of the draws.
-    """
-
-    augmentation: Augmentation
-    count: int
-    seed: int
-
-    def space(self, space: str, number: int) -> str:
-        """Hex digest of all that decides the features of one view beside the picture."""
-        parts = f"{space}\n{self.augmentation.digest()}\n{self.seed}\n{number}"
-        return hashlib.sha256(parts.encode()).hexdigest()
+# Hands out the views of a picture, by its digest, that need not be rendered; None where they must.
+Take = Callable[[str], "Sequence[NDArray[Any]] | None"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +88,7 @@ def extract_features(
     views: CachedViews | None = None,
     viewed: Collection[str] = (),
     notify: Callable[[str], None] = lambda _message: None,
+    ready: ReadyPixels | None = None,
 ) -> FeatureTable:
     """Look every picture up in the cache and compute what is missing; a picture is decoded once for all its views.
 
@@ -119,10 +103,12 @@ def extract_features(
         views: random ones to compute as well; None for none.
         viewed: digests of the pictures that have them.
         notify: is told in one line where the cache is damaged.
+        ready: pictures that are resized already; is given those that it wants to keep.
 
     Raises:
         DataError: the cache cannot be used.
     """
+    ready = ready or ReadyPixels(preprocessing)
     spaces = [feature_space(backbone, preprocessing)]
     if views is not None:
         spaces += [views.space(spaces[0], number) for number in range(views.count)]
@@ -135,7 +121,9 @@ def extract_features(
         failures: dict[str, str] = {}
         started = time.monotonic()
         if missing:
-            failures = _compute_missing(backbone, preprocessing, paths, missing, found, cache, cache_dir, spaces, views)
+            failures = _compute_missing(
+                backbone, preprocessing, paths, missing, found, cache, cache_dir, spaces, views, ready
+            )
         seconds = time.monotonic() - started
     whole = [d for d in wanted if d not in failures]
     return FeatureTable(
@@ -158,16 +146,26 @@ def _compute_missing(
     cache_dir: Path,
     spaces: list[str],
     views: CachedViews | None,
+    ready: ReadyPixels,
 ) -> dict[str, str]:
     """Compute vectors into ``found`` and the cache, slot by slot (0: the picture as it is); returns failures."""
 
     def render_all(image: Image, digest: str) -> list[NDArray[Any]]:
         return [
-            resize(image, preprocessing)
+            plain(image, digest)
             if slot == 0 or views is None
             else render(image, draw_view(views.augmentation, views.seed, digest, slot - 1), preprocessing)
             for slot in missing[digest]
         ]
+
+    def plain(image: Image, digest: str) -> NDArray[Any]:
+        pixels = resize(image, preprocessing)
+        ready.give(digest, pixels)
+        return pixels
+
+    def take(digest: str) -> list[NDArray[Any]] | None:
+        pixels = ready.take(digest) if missing[digest] == [0] else None
+        return None if pixels is None else [pixels]
 
     failures: dict[str, str] = {}
     fresh: list[dict[str, NDArray[np.float32]]] = [{} for _ in spaces]
@@ -182,7 +180,8 @@ def _compute_missing(
     bar = progress_bar("Computing features", len(paths), done=len(paths) - len(missing))
     with bar as progress:
         try:
-            for digest, result in compute(backbone.tflite(cache_dir), preprocessing, pictures, views=render_all):
+            model = backbone.tflite(cache_dir)
+            for digest, result in compute(model, preprocessing, pictures, views=render_all, take=take):
                 progress.update()
                 if isinstance(result, ImageError):
                     failures[digest] = str(result).removeprefix(f"{shown(paths[digest])}: ")
@@ -203,6 +202,7 @@ def compute(
     pictures: Sequence[tuple[str, Path]],
     workers: int | None = None,
     views: Views | None = None,
+    take: Take = lambda _digest: None,
 ) -> Iterator[tuple[str, NDArray[np.float32] | ImageError]]:
     """Features of each picture, in order; a picture that cannot be decoded yields its error.
 
@@ -212,6 +212,7 @@ def compute(
         pictures: hex sha256 of the content, and path, of each.
         workers: threads; None takes one for each processor of this process.
         views: None takes the whole picture, resized, as the only view.
+        take: asked for each picture before its file is read.
 
     Yields:
         The content digest, and float32 (views, features) or what is wrong with the picture.
@@ -219,7 +220,7 @@ def compute(
     workers = workers or processors()
     batch = max(1, min(_BATCH, -(-len(pictures) // workers)))
     with quiet_stderr():
-        idle = [_Worker(model, preprocessing, batch, views) for _ in range(workers)]
+        idle = [_Worker(model, preprocessing, batch, views, take) for _ in range(workers)]
     local = threading.local()
 
     def work(group: Sequence[tuple[str, Path]]) -> list[NDArray[np.float32] | ImageError]:
@@ -245,10 +246,11 @@ def compute(
 class _Worker:
     """What one thread has for itself: an interpreter that takes a batch of pictures."""
 
-    def __init__(self, model: bytes, preprocessing: Preprocessing, batch: int, views: Views | None) -> None:
+    def __init__(self, model: bytes, preprocessing: Preprocessing, batch: int, views: Views | None, take: Take) -> None:
         self._model = LoadedModel(model, threads=1, batch=batch)
         self._preprocessing = preprocessing
         self._views = views
+        self._take = take
         self._batch = batch
 
     def features(self, group: Sequence[tuple[str, Path]]) -> list[NDArray[np.float32] | ImageError]:
@@ -258,7 +260,7 @@ class _Worker:
         filled = 0
         for digest, path in group:
             try:
-                pictures = self._decode(digest, path)
+                pictures = self._take(digest) or self._decode(digest, path)
             except ImageError as error:
                 counts.append(error)
                 continue

@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from toolkit.backbones.registry import Backbone
-from toolkit.checkpoint import CheckpointStore
 from toolkit.features import FeatureTable, extract_features
-from toolkit.finetune import FinetuneResult, finetune, scratch, zero_head
 from toolkit.head import Head, Layer, image_weights, soft_targets
 from toolkit.head_fit import HeadData, HeadFit, fit_head, progress_total
 from toolkit.options import TrainOptions
@@ -23,8 +22,12 @@ from toolkit.refit import best_head
 from toolkit.report.content import Chart, Series
 from toolkit.retrain_reports import StepReports
 from toolkit.split import Share
-from toolkit.training.loop import EpochFigures
-from toolkit.training.pictures import Share as PictureShare
+
+if TYPE_CHECKING:  # what trains the network is loaded where it does
+    from toolkit.checkpoint import CheckpointStore
+    from toolkit.finetune import FinetuneResult
+    from toolkit.training.loop import EpochFigures
+    from toolkit.training.pictures import Share as PictureShare
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ def fit(prepared: Prepared, options: TrainOptions, reports: StepReports, notify:
     """
     data = {share: prepared.data(share) for share in SHARES}
     if options.mode == "scratch":
+        from toolkit.finetune import zero_head
+
         layers = zero_head(prepared.width, len(prepared.index.labels), options.head.hidden, options.seed)
         trained = HeadFit(_head(layers, options))
     else:
@@ -115,6 +120,8 @@ def _penalty_chart(trained: HeadFit) -> tuple[Chart, ...]:
 
 
 def _tune(prepared: Prepared, head: Head, options: TrainOptions, notify: Notify) -> FinetuneResult:
+    from toolkit.finetune import finetune, scratch
+
     train = finetune if options.mode == "finetune" else scratch
     return train(
         prepared.backbone,
@@ -131,6 +138,8 @@ def _tune(prepared: Prepared, head: Head, options: TrainOptions, notify: Notify)
 
 
 def _pictures(prepared: Prepared, share: Share, options: TrainOptions) -> PictureShare:
+    from toolkit.training.pictures import Share as PictureShare
+
     images: Sequence[ImageRecord] = prepared.images(share)
     truth = targets_of(images, len(prepared.index.labels))
     task = prepared.index.task

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from runtime.errors import ImageError
 from runtime.images import decode_image, read_image_bytes
-from runtime.interpreter import OperatorRunner
+from runtime.interpreter import OperatorRunner, processors
 from runtime.preprocess import crop_box, normalize, resize
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing, Task
@@ -104,8 +106,17 @@ class HeatMapper:
         Returns:
             float32 (rows, columns) of the last map, 0..1, 1 the place that says most; zeros where none does.
         """
+        return self.heat_in(self.last_map(tensor), class_id)
+
+    def last_map(self, tensor: NDArray[Any]) -> Floats:
+        """The model's last map of its input, float32 (rows, columns, channels); for one thread at a time."""
         _, stored = self._runner.run(tensor)
-        places = (stored[0].astype(np.float32) - np.float32(self._tail.zero_point)) * np.float32(self._tail.scale)
+        places: Floats = stored[0].astype(np.float32) - np.float32(self._tail.zero_point)
+        places *= np.float32(self._tail.scale)
+        return places
+
+    def heat_in(self, places: Floats, class_id: int) -> Floats:
+        """The same as ``heat`` from the last map, which serves all classes."""
         shares = [share_of_places(places, pool) for pool in self._tail.pools]
         features = np.concatenate([share.sum(axis=(0, 1)) for share in shares])
         weights = np.split(self._weights(features, class_id), len(shares))
@@ -158,27 +169,32 @@ def draw_heat_maps(
         to_tensor: resized pixels to the model's input; None normalises them to float32.
     """
     convert = to_tensor or (lambda pixels: normalize(pixels, preprocessing)[None])
-    drawn = []
-    for example in examples:
+    turns = threading.Lock()  # the model is run by one thread at a time; decoding and drawing go on beside it
+
+    def draw(example: Example) -> HeatMap | None:
         try:
             data = read_image_bytes(evaluation.sources[example.position])
             if hashlib.sha256(data).hexdigest() != evaluation.digests[example.position]:
-                continue
+                return None
             image = decode_image(data)
         except ImageError:
-            continue
-        tensor = convert(resize(image, preprocessing))
+            return None
+        pixels = resize(image, preprocessing)
+        with turns:
+            places = mapper.last_map(convert(pixels))
         classes = dict.fromkeys((example.class_id, *example.truth[:1]))
         overlays = tuple(
             Overlay(
                 class_id,
                 float(evaluation.scores[example.position, class_id]),
-                small_jpeg(overlay(image, mapper.heat(tensor, class_id), preprocessing)),
+                small_jpeg(overlay(image, mapper.heat_in(places, class_id), preprocessing)),
             )
             for class_id in classes
         )
-        drawn.append(HeatMap(example, small_jpeg(image), overlays))
-    return tuple(drawn)
+        return HeatMap(example, small_jpeg(image), overlays)
+
+    with ThreadPoolExecutor(processors()) as pool:
+        return tuple(drawn for drawn in pool.map(draw, examples) if drawn is not None)
 
 
 def heat_examples(evaluation: Evaluation, count: int = 8) -> tuple[Example, ...]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from converters.accuracy import Accuracy
 from converters.answers import answers
+from runtime.interpreter import processors
 from runtime.spec import Task
 from toolkit.calibrate import Calibration, calibrate
 from toolkit.evaluation import Evaluation
 from toolkit.head import Bools, Floats, Head, HeadOptions, scores_of
 from toolkit.head_fit import HeadData, HeadFit, fit_one
+from toolkit.head_training import SMALL
 from toolkit.records import ImageRecord
 from toolkit.reject import RejectChoice, Rejection, choose_rejection
 from toolkit.reliability import Reliability, reliability
@@ -151,7 +154,11 @@ def hold_out(
     if task == "multi-label" or len(labels) < 3 or not len(data["validation"]) or not len(data["test"]):
         return {}
     chosen = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), MOST_HELD_OUT)).round().astype(int))
-    return {labels[c]: _held_out(data, int(c), penalty, options) for c in chosen}
+    # One after the other where a single one keeps all processors busy, and takes memory worth speaking of.
+    small = data["training"].features.nbytes <= SMALL
+    with ThreadPoolExecutor(processors() if small else 1) as pool:
+        found = pool.map(lambda held: _held_out(data, int(held), penalty, options), chosen)
+        return {labels[held]: answer for held, answer in zip(chosen, found, strict=True)}
 
 
 def _held_out(data: Mapping[Share, HeadData], held: int, penalty: float, options: HeadOptions) -> HeldOut:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from converters.bundle import prepare_output_folder
 from runtime.errors import DataError, MissingPackageError
@@ -19,16 +20,19 @@ from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE, Architecture, find_a
 from toolkit.backbones.registry import Backbone, load_backbone
 from toolkit.dataset import check_counts, check_folder, index_folder
 from toolkit.earlier import Earlier, Rehearsal
-from toolkit.features import CachedViews, FeatureTable, extract_features
+from toolkit.features import FeatureTable, extract_features
 from toolkit.first_look import first_look
 from toolkit.folders import default_cache_dir
 from toolkit.grouping import group_images
 from toolkit.head import Floats
 from toolkit.head_fit import HeadData
 from toolkit.options import TrainOptions
+from toolkit.ready_pixels import ReadyPixels
 from toolkit.records import DatasetIndex, ImageRecord, targets_of
 from toolkit.signatures import Signature, SignatureCache
 from toolkit.split import Share, split_images
+from toolkit.stored_pictures import choose_pictures
+from toolkit.views import CachedViews
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,6 +55,7 @@ class Prepared:
         cache_dir: of the toolkit.
         earlier: the model that the training goes on from; None begins anew.
         rehearsal: pictures of the index that are there as features only.
+        pixels: content digest -> picture, resized, of those for the bundle that were decoded on the way.
     """
 
     index: DatasetIndex
@@ -61,6 +66,7 @@ class Prepared:
     cache_dir: Path
     earlier: Earlier | None = None
     rehearsal: Rehearsal = field(default_factory=Rehearsal)
+    pixels: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def images(self, share: Share) -> list[ImageRecord]:
         """The pictures of a share, in the order of the index."""
@@ -81,11 +87,6 @@ class Prepared:
         which = np.repeat(rows, [len(vectors) for vectors in more])
         drawn = HeadData(np.concatenate(more), truth[which], groups[which], np.zeros(len(which), np.bool_))
         return plain.followed_by(drawn)
-
-    def drawable(self, positions: Sequence[int]) -> list[int]:
-        """Those of the positions in the index whose picture can be had, resized at least."""
-        kept = self.rehearsal.pictures
-        return [p for p in positions if kept.get(self.index.images[p].digest, True) is not None]
 
     @cached_property
     def _group_numbers(self) -> dict[str, int]:
@@ -118,13 +119,16 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
     options.outputs.check(options.output_dir)
     backbone, preprocessing = _network(options, earlier, cache_dir)
     notify(f"{backbone.architecture.name}, weights {backbone.origin}")
-    index, rehearsal = _index(image_dir, options, earlier, cache_dir, notify)
+    ready = ReadyPixels(preprocessing)
+    index, rehearsal = _index(image_dir, options, earlier, cache_dir, notify, ready)
     _require_counts(index, shares, notify)
     views = CachedViews(options.drawn, options.view_count, options.seed) if options.view_count else None
     fixed = rehearsal.fixed(index)
     split = split_images(index.images, options.split, fixed)
     viewed = {index.images[p].digest for share in ("training", "validation") for p in split[share]}
-    table = extract_features(backbone, preprocessing, rehearsal.files(index), cache_dir, views, viewed, notify)
+    chosen = choose_pictures(index, split, options.calibration_images, options.seed, rehearsal.drawable)
+    ready.keep(index.images[position].digest for position in (*chosen.test, *chosen.calibration))
+    table = extract_features(backbone, preprocessing, rehearsal.files(index), cache_dir, views, viewed, notify, ready)
     if table.failures:
         index = index.without(table.failures)
         notify(f"damaged, found while decoding and skipped: {len(table.failures)}")
@@ -132,7 +136,8 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
         split = split_images(index.images, options.split, fixed)
     notify(f"{table.from_cache} of {len(table.vectors)} features from the cache, {_speed(table)}")
     _require_shares(index, split, shares)
-    return Prepared(index, backbone, preprocessing, split, rehearsal.add_to(table), cache_dir, earlier, rehearsal)
+    table = rehearsal.add_to(table)
+    return Prepared(index, backbone, preprocessing, split, table, cache_dir, earlier, rehearsal, ready.kept())
 
 
 def _network(options: TrainOptions, earlier: Earlier | None, cache_dir: Path) -> tuple[Backbone, Preprocessing]:
@@ -154,10 +159,15 @@ def _network(options: TrainOptions, earlier: Earlier | None, cache_dir: Path) ->
 
 
 def _index(
-    image_dir: Path, options: TrainOptions, earlier: Earlier | None, cache_dir: Path, notify: Notify
+    image_dir: Path,
+    options: TrainOptions,
+    earlier: Earlier | None,
+    cache_dir: Path,
+    notify: Notify,
+    ready: ReadyPixels,
 ) -> tuple[DatasetIndex, Rehearsal]:
     """The pictures, those that belong together in groups; one line for each thing that looks wrong is told."""
-    index, signatures = _read_folder(image_dir, options, 2 if earlier is None else 1, cache_dir, notify)
+    index, signatures = _read_folder(image_dir, options, 2 if earlier is None else 1, cache_dir, notify, ready)
     background = f" and {index.negatives} of no class" if index.negatives else ""
     found = (
         f"{len(index.images) - index.negatives} pictures in {len(index.labels)} classes{background}, "
@@ -177,16 +187,18 @@ def _index(
 
 
 def _read_folder(
-    image_dir: Path, options: TrainOptions, least: int, cache_dir: Path, notify: Notify
+    image_dir: Path, options: TrainOptions, least: int, cache_dir: Path, notify: Notify, ready: ReadyPixels
 ) -> tuple[DatasetIndex, dict[str, Signature]]:
-    """The pictures and, where near duplicates are looked for, what they look like."""
+    """The pictures and, where near duplicates are looked for, what they look like; what is decoded becomes ready."""
     signatures: dict[str, Signature] = {}
     if not options.near_duplicates:
         return index_folder(image_dir, options.task, least=least), signatures
     with SignatureCache(cache_dir, notify) as cache:
 
         def look(digest: str, image: Image, path: Path) -> None:
-            signatures[digest] = cache.signature(digest, image, path)
+            # Views are rendered of the whole picture, which has to be decoded for them anyway.
+            whole = None if options.view_count else partial(ready.offer, digest)
+            signatures[digest] = cache.signature(digest, image, path, whole)
 
         return index_folder(image_dir, options.task, look, least), signatures
 

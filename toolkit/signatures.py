@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -34,7 +35,11 @@ BLANK_SPREAD = 4.0
 _DECODE_SIDE = 128
 # Signatures are stored when this many seconds have passed: what a kill can cost.
 _STORE_EVERY = 1.0
+_LEVELS = np.arange(256, dtype=np.int64)
 _SPACE = hashlib.sha256(f"edge-export-toolkit picture signature 1\nphash {SIDE}".encode()).hexdigest()
+
+#: Is shown a picture that was decoded at full size: upright, RGB, as ``runtime.images.decode_image`` gives it.
+Whole = Callable[["Image"], object]
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def perceptual_hash(image: Image) -> NDArray[np.bool_]:
     return bits
 
 
-def signature_of(image: Image, name: object = "picture") -> Signature:
+def signature_of(image: Image, name: object = "picture", whole: Whole | None = None) -> Signature:
     """Decode a picture that ``runtime.images.open_image`` opened, JPEG at reduced size, and sum its looks up.
 
     Takes 1-2 ms for a JPEG file of 100 kB. The picture cannot be decoded at full size afterwards.
@@ -82,20 +87,27 @@ def signature_of(image: Image, name: object = "picture") -> Signature:
     Args:
         image: opened, not loaded.
         name: what to call it in an error.
+        whole: is shown the picture where it was too small to be decoded at reduced size.
 
     Raises:
         ImageError: damaged or truncated.
     """
+    size = image.size
     image.draft("RGB", (_DECODE_SIDE, _DECODE_SIDE))
+    reduced = image.size != size
     picture = upright_rgb(image, name)
+    if whole is not None and not reduced:
+        whole(picture)
     spread = max(_channel_spreads(picture))
     return Signature(perceptual_hash(picture), spread)
 
 
 def _channel_spreads(picture: Image) -> list[float]:
-    from PIL import ImageStat
-
-    return ImageStat.Stat(picture).stddev
+    """Standard deviation of each channel, as ``PIL.ImageStat`` gives it, in half the time; of an RGB picture."""
+    counts = np.array(picture.histogram(), np.int64).reshape(-1, 256)
+    pixels = picture.width * picture.height
+    sums, squares = (counts @ _LEVELS).tolist(), (counts @ _LEVELS**2).tolist()
+    return [math.sqrt((square - total**2 / pixels) / pixels) for total, square in zip(sums, squares, strict=True)]
 
 
 class SignatureCache:
@@ -127,13 +139,14 @@ class SignatureCache:
             if self._fresh:
                 self._cache.put(_SPACE, self._fresh)
 
-    def signature(self, digest: str, image: Image, name: object = "picture") -> Signature:
+    def signature(self, digest: str, image: Image, name: object = "picture", whole: Whole | None = None) -> Signature:
         """The signature of a picture, from the cache or from its pixels.
 
         Args:
             digest: hex sha256 of the whole file.
             image: opened by ``runtime.images.open_image``, not loaded; left so when the cache has the answer.
             name: what to call it in an error.
+            whole: see ``signature_of``; of use where pixels are needed for something else as well.
 
         Raises:
             ImageError: damaged or truncated.
@@ -143,7 +156,7 @@ class SignatureCache:
             vector = self._cache.get(_SPACE, [digest]).get(digest)
         if vector is not None and vector.shape == (SIDE + 1,):
             return _from_vector(vector)
-        signature = signature_of(image, name)
+        signature = signature_of(image, name, whole)
         with self._lock:
             self._fresh[digest] = _to_vector(signature)
             if time.monotonic() - self._stored >= _STORE_EVERY:

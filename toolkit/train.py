@@ -4,41 +4,35 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from converters.accuracy import Accuracy
 from converters.bundle import write_bundle
 from runtime.spec import LabelList, ModelSpec
 from runtime.versions import package_version
 from toolkit.backbones.registry import Backbone
-from toolkit.bundle_files import (
-    BundleContent,
-    StoredPictures,
-    choose_calibration,
-    choose_test,
-    fill_bundle,
-    stored_pictures,
-)
+from toolkit.bundle_files import BundleContent, fill_bundle
 from toolkit.evaluation import Evaluation
 from toolkit.fit import SHARES, Fitted, fit
 from toolkit.head import Head
 from toolkit.judge import Judged, hold_out, judge
 from toolkit.options import TrainOptions, file_name
 from toolkit.prepare import Prepared, prepare
-from toolkit.records import ImageRecord, SkippedFile
+from toolkit.records import SkippedFile
 from toolkit.report.metrics import report_metrics
 from toolkit.retrain_progress import RetrainProgress
 from toolkit.retrain_reports import StepReports
 from toolkit.split import Share
 from toolkit.stored_features import StoredFeatures
-from toolkit.train_report import report_content, with_heat_maps
-
-#: Test pictures stored in a bundle for checking exports; 1,000 give an interval of +-2 points.
-MAX_TEST_PICTURES = 1000
+from toolkit.stored_pictures import StoredPictures, choose_pictures, load_pictures
+from toolkit.train_report import begin_report, report_content, with_heat_maps
 
 
 @dataclass(frozen=True)
@@ -97,7 +91,10 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     if prepared.earlier is not None:
         options = prepared.earlier.options(options)
     reports = StepReports(prepared.backbone, options.head, options.reports, options.outputs, options.seed, write=notify)
-    fitted = fit(prepared, options, reports, notify)
+    with ThreadPoolExecutor(1) as aside:
+        keep = aside.submit(_pictures, prepared, options)
+        tail = begin_report(prepared, options.mode, aside)
+        fitted = fit(prepared, options, reports, notify)
     images = {share: prepared.images(share) for share in SHARES}
     judged = judge(fitted.head, fitted.evidence, fitted.data, images, prepared.index.labels, options.reject)
     notify(f"calibration: {judged.calibration}")
@@ -107,12 +104,12 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
         notify(f"each training and validation picture by a head that never saw it: {judged.by_folds}")
     held_out = hold_out(fitted.data, prepared.index.labels, judged.head.penalty, options.head, prepared.index.task)
     judged = replace(judged, held_out=held_out)
-    content = _content(prepared, fitted, judged, options)
+    content = _content(prepared, fitted, judged, keep.result(), options)
     written = not content.stands_in(options.output_dir)
     if written:
         notify("Writing the model")
-        content = replace(content, report=with_heat_maps(content.report, prepared, fitted, judged))
-        write_bundle(options.output_dir, lambda target: fill_bundle(content, target, prepared.cache_dir))
+        with_maps = partial(with_heat_maps, prepared=prepared, fitted=fitted, judged=judged, tail=tail)
+        write_bundle(options.output_dir, lambda target: fill_bundle(content, target, prepared.cache_dir, with_maps))
     if fitted.checkpoints is not None:
         fitted.checkpoints.remove()
     extra = _extra_outputs(prepared, fitted, judged, options, reports.progress)
@@ -129,16 +126,34 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     )
 
 
-def _content(prepared: Prepared, fitted: Fitted, judged: Judged, options: TrainOptions) -> BundleContent:
+def _pictures(prepared: Prepared, options: TrainOptions) -> StoredPictures:
+    """The pictures for the bundle; decoded only where neither the training nor the old bundle has them."""
+    index, seen, rehearsed = prepared.index, prepared.pixels, prepared.rehearsal
+    choice = choose_pictures(index, prepared.split, options.calibration_images, options.seed, rehearsed.drawable)
+    digests = [index.images[position].digest for position in (*choice.test, *choice.calibration)]
+    before = None
+    if any(digest not in seen for digest in digests):
+        before = StoredPictures.of_bundle(options.output_dir, prepared.preprocessing, _toolkit_version())
+    old = before.by_digest if before is not None else {}
+
+    def ready(digest: str) -> NDArray[Any] | None:
+        for place in (seen, rehearsed.pictures, old):
+            if place.get(digest) is not None:
+                return place[digest]
+        return None
+
+    pictures = load_pictures(index, choice, prepared.preprocessing, ready)
+    seen.clear()
+    return pictures
+
+
+def _content(
+    prepared: Prepared, fitted: Fitted, judged: Judged, keep: StoredPictures, options: TrainOptions
+) -> BundleContent:
     index, head = prepared.index, judged.head
-    training = prepared.drawable(prepared.split["training"])
-    calibration = choose_calibration(index, training, options.calibration_images, options.seed)
-    single = index.task == "single-label"
-    test = [p for p in prepared.split["test"] if index.images[p].class_ids or not single]
-    kept = choose_test(index, prepared.drawable(test), MAX_TEST_PICTURES, options.seed)
-    chosen = set(kept)
-    test = [*kept, *(p for p in test if p not in chosen)]
-    keep = stored_pictures(index, kept, calibration, prepared.preprocessing, prepared.rehearsal.pictures)
+    stored = {digest: number for number, digest in enumerate(keep.test_digests)}
+    test = [image for image in prepared.images("test") if image.class_ids or index.task != "single-label"]
+    test.sort(key=lambda image: stored.get(image.digest, len(stored)))  # the others stay in order behind them
     name = options.name or file_name(index.root.resolve().name) or "model"
     spec = ModelSpec(
         name=name,
@@ -153,11 +168,10 @@ def _content(prepared: Prepared, fitted: Fitted, judged: Judged, options: TrainO
     report = report_content(name, prepared, fitted, judged, options)
     metrics = report_metrics(report) | _more_metrics(judged, options)
     scores = dict(zip(judged.evaluations["test"].digests, judged.evaluations["test"].scores, strict=True))
-    images: list[ImageRecord] = [index.images[p] for p in test]
-    test_scores = [scores[image.digest] for image in images]
+    test_scores = [scores[image.digest] for image in test]
     stacked = np.stack(test_scores) if test_scores else np.zeros((0, head.classes), np.float32)
     features = _stored_features(prepared, fitted, options)
-    return BundleContent(spec, fitted.backbone, head, index, images, stacked, keep, metrics, report, features)
+    return BundleContent(spec, fitted.backbone, head, index, test, stacked, keep, metrics, report, features)
 
 
 def _stored_features(prepared: Prepared, fitted: Fitted, options: TrainOptions) -> StoredFeatures:
@@ -179,10 +193,14 @@ def _provenance(
         "pooling": fitted.backbone.architecture.pooling,
         "weights": fitted.backbone.digest,
         "model": _model_digest(fitted.backbone, head, keep),
-        "toolkit": package_version("edge-export-toolkit") or "from source",
+        "toolkit": _toolkit_version(),
         "keras": package_version("keras"),
         "seed": options.seed,
     }
+
+
+def _toolkit_version() -> str:
+    return package_version("edge-export-toolkit") or "from source"
 
 
 def _more_metrics(judged: Judged, options: TrainOptions) -> dict[str, Any]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
 from runtime.errors import ModelError
 from runtime.versions import package_version
-from toolkit.evaluate import versions
+from toolkit.backbones.layers import is_layered
 from toolkit.evaluation import Evaluation
 from toolkit.fit import Fitted
 from toolkit.heat_maps import HeatMap, HeatMapper, draw_heat_maps, heat_examples
 from toolkit.judge import HELD_OUT_RATE, HeldOut, Judged
+from toolkit.model_tail import ModelTail, find_tail
 from toolkit.options import TrainOptions
 from toolkit.prepare import Prepared
 from toolkit.records import targets_of
 from toolkit.report.content import Composition, ReportContent, Table
+from toolkit.report.page import page_template
+from toolkit.report.versions import versions
 from toolkit.split import Share
 
 _NO_HEAT = "There are none: this network does not end in a global average pool."
@@ -52,15 +57,45 @@ def report_content(
     )
 
 
-def with_heat_maps(content: ReportContent, prepared: Prepared, fitted: Fitted, judged: Judged) -> ReportContent:
-    """The report with class activation maps of some pictures of the share that is shown in detail."""
+Tail = Callable[[], "ModelTail | None"]
+
+
+def begin_report(prepared: Prepared, mode: str, aside: Executor) -> Tail | None:
+    """Have another thread do, while the head trains, what the report needs and no head decides.
+
+    Args:
+        prepared: the training.
+        mode: of it.
+        aside: runs it.
+
+    Returns:
+        For ``with_heat_maps``: gives the tail of the backbone, or raises what it raised. None where the backbone is
+        trained, too, or TensorFlow has to convert it.
+    """
+    aside.submit(page_template)
+    if mode != "bottleneck" or not is_layered(prepared.backbone.architecture):
+        return None
+    return aside.submit(lambda: find_tail(prepared.backbone.tflite(prepared.cache_dir))).result
+
+
+def with_heat_maps(
+    content: ReportContent, prepared: Prepared, fitted: Fitted, judged: Judged, tail: Tail | None = None
+) -> ReportContent:
+    """The report with class activation maps of some pictures of the share that is shown in detail.
+
+    Args:
+        content: of the report.
+        prepared: the pictures.
+        fitted: the training.
+        judged: its figures.
+        tail: see ``begin_report``.
+    """
     evaluation: Evaluation = content.evaluation
     try:
-        mapper = HeatMapper.of_backbone(
-            fitted.backbone.tflite(prepared.cache_dir), judged.head.layers, judged.head.task
-        )
-        if mapper is None:
+        found = tail() if tail is not None else find_tail(fitted.backbone.tflite(prepared.cache_dir))
+        if found is None:
             return replace(content, heat_note=_NO_HEAT)
+        mapper = HeatMapper(found, judged.head.layers, judged.head.task)
         maps: tuple[HeatMap, ...] = draw_heat_maps(
             mapper, evaluation, heat_examples(evaluation), prepared.preprocessing
         )

@@ -125,6 +125,26 @@ MODERN = Augmentation(
 STRONG = replace(MODERN, least_area=0.25)
 
 
+@dataclass(frozen=True)
+class CachedViews:
+    """Random views of training pictures whose features are cached like those of the pictures themselves.
+
+    Attributes:
+        augmentation: how they are drawn.
+        count: views a picture, beside the picture as it is.
+        seed: of the draws.
+    """
+
+    augmentation: Augmentation
+    count: int
+    seed: int
+
+    def space(self, space: str, number: int) -> str:
+        """Hex digest of all that decides the features of one view beside the picture."""
+        parts = f"{space}\n{self.augmentation.digest()}\n{self.seed}\n{number}"
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+
 def draw_view(augmentation: Augmentation, seed: int, digest: str, number: int) -> View:
     """The view with this number of a picture.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
@@ -27,3 +28,31 @@ def test_errors_of_ours_stand_alone(capfd: pytest.CaptureFixture[str]) -> None:
         os.write(2, b"ERROR: reason\n")
         raise ModelError("reason")
     assert capfd.readouterr().err == ""
+
+
+def test_blocks_of_several_threads_that_overlap(capfd: pytest.CaptureFixture[str]) -> None:
+    inside, left = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with quiet_stderr():
+            inside.set()
+            left.wait(10)
+            os.write(2, b"INFO: chatter of the other\n")
+
+    thread = threading.Thread(target=other)
+    with quiet_stderr():
+        thread.start()
+        assert inside.wait(10)
+        os.write(2, b"INFO: chatter\n")
+    left.set()
+    thread.join()
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
+
+
+def test_blocks_within_blocks_show_it_once(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="why"), quiet_stderr(), quiet_stderr():
+        os.write(2, b"ERROR: reason\n")
+        raise ValueError("why")
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "ERROR: reason\nafter\n"

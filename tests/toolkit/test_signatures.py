@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageStat
 
 from runtime.errors import DataError, ImageError
-from runtime.images import open_image
+from runtime.images import decode_image, open_image
 from tests.toolkit.bad_pictures import jpeg
 from toolkit.feature_cache import FeatureCache
-from toolkit.signatures import BITS, SignatureCache, signature_of
+from toolkit.signatures import BITS, SignatureCache, _channel_spreads, signature_of
 
 
 def digest_of(data: bytes) -> str:
@@ -69,6 +69,26 @@ def test_blank(colour: tuple[int, int, int], noise: int) -> None:
     assert signature_of(open_image(jpeg(Image.fromarray(pixels)), "x")).blank
     pixels[60:90, 60:90] = 128 if colour != (10, 120, 200) else 0  # something to see
     assert not signature_of(open_image(jpeg(Image.fromarray(pixels)), "x")).blank
+
+
+def test_the_spread_is_pillows(shapes: Path) -> None:
+    pictures = [open_image(path.read_bytes(), path) for path in sorted(shapes.glob("*/*_000?.jpg"))]
+    pictures += [Image.new("RGB", (7, 5), (255, 0, 3)), Image.fromarray(np.eye(200, dtype=np.uint8) * 255)]
+    for picture in (image.convert("RGB") for image in pictures):
+        assert _channel_spreads(picture) == ImageStat.Stat(picture).stddev
+
+
+def test_what_is_decoded_whole_is_shown(shapes: Path) -> None:
+    shown: list[Image.Image] = []
+    files = (path.read_bytes() for path in sorted(shapes.glob("*/*.jpg")))
+    data = next(data for data in files if min(open_image(data, "x").size) < 256)
+    plain = signature_of(open_image(data, "x"), "x", shown.append)
+    (whole,) = shown
+    assert (whole.mode, whole.tobytes()) == ("RGB", decode_image(data).tobytes())
+    np.testing.assert_array_equal(plain.bits, signature_of(open_image(data, "x")).bits)
+    large = jpeg(whole.resize((600, 500)))  # decoded at half its size: of no use to anybody else
+    signature_of(open_image(large, "x"), "x", shown.append)
+    assert shown == [whole]
 
 
 def test_colours_of_one_brightness_are_not_blank() -> None:

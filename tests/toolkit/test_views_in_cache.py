@@ -12,9 +12,9 @@ from toolkit import features
 from toolkit.backbones.catalog import find_architecture
 from toolkit.backbones.registry import Backbone, load_backbone
 from toolkit.dataset import index_folder
-from toolkit.features import CachedViews, FeatureTable, extract_features
+from toolkit.features import FeatureTable, extract_features
 from toolkit.prepare import preprocessing_of
-from toolkit.views import MODERN, Augmentation
+from toolkit.views import MODERN, Augmentation, CachedViews
 
 SMALL = find_architecture("mobilenet_0.25_128")
 PIXELS = preprocessing_of(SMALL)

@@ -109,13 +109,13 @@ def load_backbone(
         MissingPackageError: weights or TensorFlow are not installed.
         DataError: weights cannot be had or read.
     """
-    from toolkit.backbones.keras_applications import KerasBackbone
-
     if weights == "none":
         origin = f"random, seed {seed}"
         if is_layered(architecture):
             arrays = random_weights(layers_of(architecture), seed)
             return LayeredBackbone(architecture, origin, digest_of(arrays), arrays)
+        from toolkit.backbones.keras_applications import KerasBackbone
+
         digest = hashlib.sha256(f"random {architecture.name} {seed}".encode()).hexdigest()
         return KerasBackbone(architecture, origin, digest, None, seed)
     source = obtain_weights(architecture, model_dir, cache_dir)
@@ -124,6 +124,8 @@ def load_backbone(
     if is_layered(architecture):
         arrays = read_weights(source.path, layers_of(architecture))
         return LayeredBackbone(architecture, str(source), digest_of(arrays), arrays)
+    from toolkit.backbones.keras_applications import KerasBackbone
+
     digest = hashlib.sha256(source.path.read_bytes()).hexdigest()
     return KerasBackbone(architecture, str(source), digest, source.path, seed)
 

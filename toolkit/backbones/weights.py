@@ -11,7 +11,6 @@ from typing import Literal
 from runtime.errors import DataError, MissingPackageError, UsageError
 from runtime.file_kind import shown
 from toolkit.backbones.catalog import Architecture
-from toolkit.download import fetch
 
 Where = Literal["model-dir", "bundled", "package", "cache", "download", "install"]
 
@@ -93,6 +92,8 @@ def obtain_weights(architecture: Architecture, model_dir: Path | None, cache_dir
     if source.where == "package" and source.path is not None:
         _check_package_file(source.path, weights.checksum)
     if source.where == "download" and source.path is not None and weights.url is not None:
+        from toolkit.download import fetch  # with it comes half of the standard library
+
         try:
             fetch(weights.url, source.path, checksum=weights.checksum, description=weights.file_name)
         except DataError as error:
