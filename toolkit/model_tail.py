@@ -177,7 +177,7 @@ class _Walk:
                 if constant is None or constant.size != 1:
                     return None
                 factor *= float(constant.reshape(-1)[0])
-            elif name not in _PASS_ON:
+            elif name not in _PASS_ON and not (name == "MEAN" and self.shape(int(operator.inputs[0]))[1:3] == (1, 1)):
                 found = self.pool(operator, name)
                 return None if found is None else (found[0], Pool(found[1].kind, factor))
             tensor = int(operator.inputs[0])

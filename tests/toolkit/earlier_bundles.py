@@ -41,6 +41,7 @@ def stored(folder: Path) -> StoredFeatures:
 def small(tmp_path: Path, cache_dir: Path, counts: dict[str, int], **options: Any) -> Path:
     """A bundle of a small random network."""
     root = make_classes(tmp_path / "old", counts)
-    given = TrainOptions(tmp_path / "model", architecture=SMALL, weights="none", cache_dir=cache_dir, **options)
+    options = {"architecture": SMALL, "weights": "none"} | options
+    given = TrainOptions(tmp_path / "model", cache_dir=cache_dir, **options)
     train(root, given)
     return tmp_path / "model"

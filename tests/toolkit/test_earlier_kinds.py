@@ -120,6 +120,18 @@ def test_the_input_size_stays(tmp_path: Path, cache_dir: Path) -> None:
     assert ModelBundle.load(model).test_pictures().images.shape == (3, 96, 96, 3)
 
 
+@pytest.mark.parametrize("name", [SMALL, "mobilenet_v3_small"])
+def test_the_pooling_stays(name: str, tmp_path: Path, cache_dir: Path) -> None:
+    model = small(tmp_path, cache_dir, {"a": 3, "b": 3}, pooling="avg-max", architecture=name)
+    shutil.rmtree(tmp_path / "old")
+    new = make_classes(tmp_path / "new", {"c": 3}, start=100)
+    result = train(new, TrainOptions(model, earlier=model, cache_dir=cache_dir))
+    assert (result.spec.provenance["pooling"], result.images) == ("avg-max", 9)
+    wider = Earlier.open(TrainOptions(earlier=result.folder))
+    assert wider is not None
+    assert len(wider.head.layers[0].kernel) == 2 * wider.architecture.channels
+
+
 def test_a_hidden_layer_stays(tmp_path: Path, cache_dir: Path) -> None:
     model = small(tmp_path, cache_dir, {"a": 3, "b": 3}, head=HeadOptions(hidden=7))
     new = make_classes(tmp_path / "new", {"c": 3}, start=100)

@@ -32,6 +32,7 @@ def test_bundles_that_cannot_be_used(first: Path, trained: Trained, cache_dir: P
     asked(UsageError, "--mode scratch begins with random weights, --from with trained ones", mode="scratch")
     asked(UsageError, f"--architecture {SMALL}: .* is a mobilenet_1.00_224; leave", architecture=SMALL)
     asked(UsageError, "--input-size 160: .* takes pictures of 224 pixels; leave", input_size=160)
+    asked(UsageError, "--pooling avg-max: .* has the features of --pooling avg; leave", pooling="avg-max")
     asked(UsageError, "is a single-label model; leave --multi-label out", task="multi-label")
     assert not (tmp_path / "model").exists()
 

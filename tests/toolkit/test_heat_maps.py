@@ -16,13 +16,14 @@ from runtime.interpreter import OperatorRunner
 from runtime.preprocess import normalize, resize
 from runtime.spec import Preprocessing
 from toolkit.backbones.catalog import find_architecture
+from toolkit.backbones.pooling import MAX_FACTOR
 from toolkit.backbones.registry import load_backbone
 from toolkit.dataset import index_folder
 from toolkit.evaluation import Evaluation, truth_matrix
 from toolkit.features import extract_features
 from toolkit.head import HeadOptions, Layer
 from toolkit.head_fit import HeadData, fit_one
-from toolkit.heat_maps import HeatMapper, draw_heat_maps, heat_examples, overlay
+from toolkit.heat_maps import HeatMapper, draw_heat_maps, heat_examples, overlay, share_of_places
 from toolkit.model_tail import find_tail
 from toolkit.prepare import preprocessing_of
 from toolkit.records import targets_of
@@ -39,9 +40,13 @@ class Kit(NamedTuple):
     labels: tuple[str, ...]
 
 
-@pytest.fixture(scope="module", params=["mobilenet_1.00_224", "efficientnet_lite0"])
+@pytest.fixture(
+    scope="module",
+    params=[("mobilenet_1.00_224", "avg"), ("efficientnet_lite0", "avg"), ("mobilenet_1.00_224", "avg-max")],
+)
 def kit(request: pytest.FixtureRequest, shapes: Path, cache_dir: Path) -> Kit:
-    architecture = find_architecture(request.param)
+    name, pooling = request.param
+    architecture = find_architecture(name).pooled(pooling)
     backbone, preprocessing = load_backbone(architecture, cache_dir=cache_dir), preprocessing_of(architecture)
     index = index_folder(shapes)
     table = extract_features(backbone, preprocessing, index.images, cache_dir)
@@ -84,13 +89,19 @@ def test_the_heat_lies_on_the_shape(kit: Kit) -> None:
     assert np.mean(inside) > 2 * area, inside
 
 
-def test_the_map_is_what_the_pool_averages(kit: Kit) -> None:
+def test_the_map_is_what_the_pools_see(kit: Kit) -> None:
     tail = find_tail(kit.backbone)
     assert tail is not None
     assert tail.layers == ()
     tensor = normalize(resize(drawn(1)[0], kit.preprocessing), kit.preprocessing)[None]
     features, places = OperatorRunner(tail.model).run(tensor)
-    np.testing.assert_allclose(places.mean(axis=(1, 2)), features, atol=1e-5)
+    pooled = [places.mean(axis=(1, 2))]
+    if len(tail.pools) > 1:
+        pooled.append(MAX_FACTOR * places.max(axis=(1, 2)))
+    np.testing.assert_allclose(np.concatenate(pooled, axis=1), features, atol=1e-5)
+    # What the places add is the feature, whatever the pool.
+    shares = np.concatenate([share_of_places(places[0], pool).sum(axis=(0, 1)) for pool in tail.pools])
+    np.testing.assert_allclose(shares, features[0], atol=1e-4)
     np.testing.assert_allclose(OperatorRunner(kit.backbone).run(tensor)[0], features, atol=1e-6)
 
 
@@ -113,7 +124,9 @@ def test_hidden_layers_give_the_gradient(kit: Kit) -> None:
 
     step = 1e-7
     gradient = (logit(features + step * np.eye(width)) - logit(features - step * np.eye(width))) / (2 * step)
-    expected = np.maximum(places[0] @ gradient, 0)
+    shares = [share_of_places(places[0], pool) for pool in tail.pools]
+    parts = np.split(gradient, len(shares))
+    expected = np.maximum(sum(share @ part for share, part in zip(shares, parts, strict=True)), 0)
     assert expected.max() > 0
     np.testing.assert_allclose(mapper.heat(tensor, 1), expected / expected.max(), atol=2e-3)
 

@@ -17,14 +17,15 @@ import pytest
 from converters.tensorflow import import_tensorflow
 from toolkit.backbones.catalog import find_architecture
 from toolkit.backbones.keras_applications import KerasBackbone
+from toolkit.backbones.pooling import Pooling
 from toolkit.backbones.registry import Backbone, LayeredBackbone, load_backbone
 from toolkit.keras_file import Kernels, head_names, write_keras_file
 
 ROOT = Path(__file__).parents[2]
 
 
-def backbone_of(name: str, cache_dir: Path) -> Backbone:
-    return load_backbone(find_architecture(name), weights="none", cache_dir=cache_dir, seed=5)
+def backbone_of(name: str, cache_dir: Path, pooling: Pooling = "avg") -> Backbone:
+    return load_backbone(find_architecture(name).pooled(pooling), weights="none", cache_dir=cache_dir, seed=5)
 
 
 def random_head(*widths: int) -> Kernels:
@@ -89,16 +90,19 @@ def without_object_ids(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "hidden", "activation"),
+    ("name", "pooling", "hidden", "activation"),
     [
-        ("mobilenet_0.25_128", (), "softmax"),
-        ("mobilenet_v2_0.35_96", (24, 16), "sigmoid"),  # shortcuts, even sizes
-        ("efficientnet_lite0", (8,), "softmax"),
-        ("mobilenet_v3_small", (8,), "softmax"),  # built by Keras, kept
+        ("mobilenet_0.25_128", "avg", (), "softmax"),
+        ("mobilenet_0.25_160", "avg-max", (), "softmax"),
+        ("mobilenet_v2_0.35_96", "avg", (24, 16), "sigmoid"),  # shortcuts, even sizes
+        ("efficientnet_lite0", "avg-max", (8,), "softmax"),
+        ("mobilenet_v3_small", "avg-max", (8,), "softmax"),  # built by Keras, kept
     ],
 )
-def test_it_is_what_keras_writes(name: str, hidden: tuple[int, ...], activation: str, tmp_path: Path) -> None:
-    backbone = backbone_of(name, tmp_path)
+def test_it_is_what_keras_writes(
+    name: str, pooling: Pooling, hidden: tuple[int, ...], activation: str, tmp_path: Path
+) -> None:
+    backbone = backbone_of(name, tmp_path, pooling)
     head = random_head(backbone.architecture.feature_count, *hidden, 3)
     start_numbering_anew()
     write_keras_file(tmp_path / "ours.keras", backbone, head, activation, tmp_path)

@@ -13,6 +13,7 @@ from runtime.interpreter import LoadedModel
 from runtime.preprocess import normalize, resize
 from toolkit.backbones.catalog import ARCHITECTURES, Architecture, find_architecture
 from toolkit.backbones.layers import is_layered, layers_of, round_filters
+from toolkit.backbones.pooling import MAX_FACTOR, POOLINGS, Pooling
 from toolkit.backbones.registry import LayeredBackbone, load_backbone
 from toolkit.backbones.tflite_graph import fold_batch_norm
 from toolkit.backbones.weight_readers import random_weights
@@ -34,6 +35,21 @@ def test_counts_are_the_catalogues(architecture: Architecture) -> None:
     assert sum(layer.filters for layer in layers) == architecture.conv_channels
     assert layers[-1].filters == architecture.feature_count
     assert len({layer.name for layer in layers}) == len(layers)
+
+
+def test_the_largest_values_stand_behind_the_means(flowers: Path, tmp_path: Path) -> None:
+    """By hand from the last map."""
+    architecture = find_architecture("mobilenet_1.00_224").pooled("avg-max")
+    assert (architecture.feature_count, architecture.channels) == (2048, 1024)
+    assert architecture.pooled("avg") == find_architecture("mobilenet_1.00_224")
+    backbone = load_backbone(architecture, cache_dir=tmp_path)
+    images = photos(flowers, architecture)[:3]
+    keras = pytest.importorskip("keras")
+    model = backbone.keras_model()
+    last = np.asarray(keras.Model(model.input, model.get_layer("mean_pool").input)(images, training=False))
+    expected = np.concatenate([last.mean(axis=(1, 2)), MAX_FACTOR * last.max(axis=(1, 2))], axis=1)
+    model = LoadedModel(backbone.tflite(tmp_path), threads=1)
+    np.testing.assert_allclose(np.stack([model.run(image[None]) for image in images]), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +76,10 @@ def assert_same_features(backbone: LayeredBackbone, images: NDArray[np.float32],
     assert theirs.std() > 0.01, "features that say nothing prove nothing"
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("name", ["mobilenet_1.00_224", "efficientnet_lite0"])
-def test_tflite_and_keras_agree_on_photographs(flowers: Path, tmp_path: Path, name: str) -> None:
-    architecture = find_architecture(name)
+def test_tflite_and_keras_agree_on_photographs(flowers: Path, tmp_path: Path, name: str, pooling: Pooling) -> None:
+    architecture = find_architecture(name).pooled(pooling)
     backbone = load_backbone(architecture, cache_dir=tmp_path)
     assert isinstance(backbone, LayeredBackbone)
     assert_same_features(backbone, photos(flowers, architecture), tmp_path)

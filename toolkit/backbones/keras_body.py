@@ -161,11 +161,11 @@ def layered_body(
 def _append_pools(append: Callable[..., str], shapes: dict[str, Shape], tensor: str) -> None:
     """The layers of ``keras_graph.pool``."""
     size, _, channels = shapes[tensor]
-    append("GlobalAveragePooling2D", "mean_pool", {}, tensor)
     window = {"pool_size": [size, size], "padding": "valid", "strides": [size, size], "data_format": "channels_last"}
     append("MaxPooling2D", "max_pool", window, tensor)
     shapes["max_pool"] = (1, 1, channels)
-    append("Flatten", "max_flat", {"data_format": "channels_last"}, "max_pool")
+    append("GlobalAveragePooling2D", "max_flat", {}, "max_pool")
+    append("GlobalAveragePooling2D", "mean_pool", {}, tensor)
     shapes["mean_pool"] = shapes["max_flat"] = (channels,)
     append("Rescaling", "max_scale", {"scale": MAX_FACTOR, "offset": 0.0}, "max_flat")
     append("Concatenate", "features", {"axis": -1}, "mean_pool", "max_scale")

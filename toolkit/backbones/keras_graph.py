@@ -46,10 +46,11 @@ def pool(feature_map: Any, pooling: Pooling) -> Any:
     if pooling == "avg":
         return keras.layers.GlobalAveragePooling2D(name="features")(feature_map)
     mean = keras.layers.GlobalAveragePooling2D(name="mean_pool")(feature_map)
-    # Not a GlobalMaxPooling2D: REDUCE_MAX is slow on old runtimes, and the Edge TPU has none.
+    # Not a GlobalMaxPooling2D: REDUCE_MAX is slow on old runtimes, and the Edge TPU has none. Nor a Flatten: its shape
+    # is fixed when converted, and so would be the number of pictures. The mean of one place is that place.
     size = int(feature_map.shape[1])
     largest = keras.layers.MaxPooling2D(size, strides=size, name="max_pool")(feature_map)
-    flat = keras.layers.Flatten(name="max_flat")(largest)
+    flat = keras.layers.GlobalAveragePooling2D(name="max_flat")(largest)
     scaled = keras.layers.Rescaling(MAX_FACTOR, name="max_scale")(flat)
     return keras.layers.Concatenate(name="features")([mean, scaled])
 

@@ -44,7 +44,7 @@ def write_backbone(layers: tuple[ConvLayer, ...], weights: Weights, input_size: 
 
     Returns:
         The bytes of a ``.tflite`` file; its operators (CONV_2D, DEPTHWISE_CONV_2D, ADD, MEAN; with ``avg-max``
-        MAX_POOL_2D, MUL, RESHAPE, CONCATENATION; version 1 of each) load on every TFLite runtime.
+        MAX_POOL_2D, MUL, CONCATENATION; version 1 of each) load on every TFLite runtime.
     """
     graph = _Graph()
     name = graph.input("image", (1, input_size, input_size, 3))
@@ -155,18 +155,15 @@ class _Graph:
         largest = self.tensor("max_pool", (1, 1, 1, channels))
         self.operator(kind, options_type, pool, [self.index[source]], largest)
         factor = self.tensor("max_scale/factor", (1,), np.array([MAX_FACTOR], np.float32))
-        scaled = self.tensor("max_scale", (1, 1, 1, channels))
+        flat = self.mean("max_flat", "max_pool", channels)
+        scaled = self.tensor("max_scale", (1, channels))
         kind, options_type = schema.BuiltinOperator.MUL, schema.BuiltinOptions.MulOptions
-        self.operator(kind, options_type, schema.MulOptionsT(), [largest, factor], scaled)
-        shape = self.tensor("max_flat/shape", (2,), np.array([-1, channels], np.int32))  # several pictures at a time
-        flat = self.tensor("max_flat", (1, channels))
-        kind, options_type = schema.BuiltinOperator.RESHAPE, schema.BuiltinOptions.ReshapeOptions
-        self.operator(kind, options_type, schema.ReshapeOptionsT(), [scaled, shape], flat)
+        self.operator(kind, options_type, schema.MulOptionsT(), [flat, factor], scaled)
         joined = schema.ConcatenationOptionsT()
         joined.axis = 1
         kind, options_type = schema.BuiltinOperator.CONCATENATION, schema.BuiltinOptions.ConcatenationOptions
         output = self.tensor(name, (1, 2 * channels))
-        self.operator(kind, options_type, joined, [mean, flat], output)
+        self.operator(kind, options_type, joined, [mean, scaled], output)
         self.subgraph.outputs = [output]
 
     def mean(self, name: str, source: str, channels: int) -> int:

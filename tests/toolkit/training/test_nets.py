@@ -12,6 +12,7 @@ from converters.tensorflow import import_tensorflow
 from runtime.interpreter import LoadedModel
 from toolkit.backbones.catalog import find_architecture
 from toolkit.backbones.layers import ConvLayer
+from toolkit.backbones.pooling import POOLINGS, Pooling
 from toolkit.backbones.registry import Backbone, LayeredBackbone, load_backbone
 from toolkit.backbones.weight_readers import random_weights
 from toolkit.finetune import net_of
@@ -41,9 +42,10 @@ def images(size: int, count: int = 4) -> Any:
     return np.random.default_rng(1).uniform(-1, 1, (count, size, size, 3)).astype(np.float32)
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("name", ["mobilenet_0.25_128", "mobilenet_v2_0.35_96", "efficientnet_lite0"])
-def test_features_are_those_of_the_tflite_file(name: str, cache_dir: Path) -> None:
-    backbone = load_backbone(find_architecture(name), weights="none", cache_dir=cache_dir)
+def test_features_are_those_of_the_tflite_file(name: str, pooling: Pooling, cache_dir: Path) -> None:
+    backbone = load_backbone(find_architecture(name).pooled(pooling), weights="none", cache_dir=cache_dir)
     assert isinstance(backbone, LayeredBackbone)
     batch = images(backbone.architecture.input_size, 1)
     expected = LoadedModel(backbone.tflite(cache_dir), threads=1).run(batch)
