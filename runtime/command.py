@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import textwrap
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 from runtime.errors import EdgeExportError, one_line
 
-# Conventional exit code of a program ended by Ctrl-C: 128 + SIGINT.
-_INTERRUPTED = 130
+# Conventional exit code of a program ended by a signal: 128 + its number.
+_SIGNALLED = 128
+
+
+class EndedError(KeyboardInterrupt):
+    """A signal other than Ctrl-C's asks the process to end; all that clears up after Ctrl-C clears up after it, too."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -31,12 +44,13 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     """Parse, call ``args.run(args)``, and turn every error a user can cause into one line on standard error.
 
     Returns:
-        The exit code: 0 done, 1 the data or the machine, 2 the command line, 130 Ctrl-C.
+        The exit code: 0 done, 1 the data or the machine, 2 the command line, 130 Ctrl-C, 143 SIGTERM.
     """
     _prepare_streams()
     warnings.filterwarnings("ignore", module="PIL")  # odd EXIF is no news for the user
     try:
-        code = _run(parser, argv)
+        with _cleared_up_after():
+            code = _run(parser, argv)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` say, has gone: that is no error
         _abandon_streams()
@@ -61,9 +75,33 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     except MemoryError:
         sys.stderr.write(f"{parser.prog}: error: not enough memory; use smaller pictures, or a smaller model\n")
         return 1
+    except EndedError as ended:
+        sys.stderr.write(f"\n{parser.prog}: ended by {signal.Signals(ended.number).name}\n")
+        return _SIGNALLED + ended.number
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{parser.prog}: interrupted\n")
-        return _INTERRUPTED
+        return _SIGNALLED + signal.SIGINT
+
+
+@contextmanager
+def _cleared_up_after() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the block by an exception, so that nothing half-made is left behind."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # no other thread may set handlers
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it
+                before[number] = signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # `timeout` and others send it twice: clearing up goes on
+    raise EndedError(number)
 
 
 def _prepare_streams() -> None:

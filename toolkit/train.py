@@ -113,9 +113,9 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
         notify("Writing the model")
         content = replace(content, report=with_heat_maps(content.report, prepared, fitted, judged))
         write_bundle(options.output_dir, lambda target: fill_bundle(content, target, prepared.cache_dir))
-    if fitted.checkpoints is not None:
-        fitted.checkpoints.remove()
     extra = _extra_outputs(prepared, fitted, judged, options, reports.progress)
+    if fitted.checkpoints is not None:  # only now is there nothing left to be killed in
+        fitted.checkpoints.remove()
     return TrainResult(
         options.output_dir,
         content.spec,
