@@ -17,10 +17,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from converters.locks import is_dead, lock, locked, unlock
+from runtime.file_kind import shown
 
 _NEW, _OLD = ".edge-export-new-", ".edge-export-old-"
 # What ``tempfile.mkdtemp`` puts behind them.
 _RANDOM = "[a-z0-9_]{8}"
+
+
+def in_the_way(folder: Path) -> str | None:
+    """Why ``replace_folder`` would fail here, as far as that shows before; None where nothing does."""
+    folder = folder.resolve()
+    above = next(parent for parent in folder.parents if parent.exists())
+    if not above.is_dir():
+        return f"{shown(above)} is a file"
+    if os.path.ismount(folder):
+        return "it is a mount point, which cannot be replaced as a whole; name a folder in it"
+    places = [above, folder] if folder.exists() else [above]
+    closed = next((place for place in places if not os.access(place, os.W_OK)), None)
+    return None if closed is None else f"{shown(closed)} cannot be written to (read-only, or no permission)"
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 
 from converters.accuracy import Accuracy
 from converters.bundle import write_bundle
+from runtime.errors import DataError
+from runtime.file_kind import shown
 from runtime.spec import LabelList, ModelSpec
 from runtime.versions import package_version
 from toolkit.backbones.registry import Backbone
@@ -222,4 +224,7 @@ def _extra_outputs(
     from toolkit.train_board import training_board
 
     board = training_board(prepared, fitted, judged, progress) if outputs.tensorboard is not None else None
-    return write_extra_outputs(options.output_dir, outputs, board)
+    try:
+        return write_extra_outputs(options.output_dir, outputs, board)
+    except DataError as error:
+        raise DataError(f"{error}; the model itself is safe in {shown(options.output_dir)}") from error
