@@ -75,7 +75,8 @@ class CheckpointStore:
             except FileNotFoundError:  # another process that trains the very same has removed it
                 continue
             except (OSError, ValueError) as error:
-                said.append(f"the checkpoint {shown(path)} is damaged ({error}) and left out")
+                reason = error.strerror if isinstance(error, OSError) else error
+                said.append(f"the checkpoint {shown(path)} is damaged ({reason}) and left out")
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
         return None, said
