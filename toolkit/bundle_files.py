@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from converters import bundle
 from converters.tensorflow import import_tensorflow
-from runtime.errors import DataError, EdgeExportError
+from runtime.errors import DataError, EdgeExportError, ImageError
 from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes
 from runtime.interpreter import processors
@@ -40,12 +40,14 @@ class StoredPictures:
     Attributes:
         test: for checking an export.
         calibration: for quantisation.
-        calibration_digests: hex sha256 of the files of the latter.
+        calibration_digests: hex sha256 of the files of the latter ...
+        test_digests: ... and of the former.
     """
 
     test: NDArray[Any]
     calibration: NDArray[Any]
     calibration_digests: tuple[str, ...] = ()
+    test_digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def stored_pictures(
     preprocessing: Preprocessing,
     resized: Mapping[str, NDArray[Any] | None] | None = None,
 ) -> StoredPictures:
-    """Decode and resize the pictures that the bundle keeps.
+    """Decode and resize the pictures that the bundle keeps; those that were changed or removed are left out.
 
     Args:
         index: the data set.
@@ -123,29 +125,43 @@ def stored_pictures(
         calibration: positions in it.
         preprocessing: of the model.
         resized: content digest -> picture that is resized already; its file is not looked for.
+
+    Raises:
+        DataError: none is left.
     """
 
-    def load(position: int) -> NDArray[Any]:
+    def load(position: int) -> NDArray[Any] | None:
         image = index.images[position]
         ready = (resized or {}).get(image.digest)
         if ready is not None:
             return ready
-        data = read_image_bytes(image.path)
-        if hashlib.sha256(data).hexdigest() != image.digest:
-            raise DataError(f"{shown(image.path)} was changed while the training ran; run it again")
-        return resize(decode_image(data, image.path), preprocessing)
+        try:
+            data = read_image_bytes(image.path)
+            if hashlib.sha256(data).hexdigest() != image.digest:
+                return None
+            return resize(decode_image(data, image.path), preprocessing)
+        except ImageError:
+            return None
 
-    def stack(positions: Sequence[int]) -> NDArray[Any]:
+    def stack(positions: Sequence[int]) -> tuple[NDArray[Any], tuple[str, ...]]:
         # Filled picture by picture: a thousand of them take 150 to 270 MB, and a list as well would double that.
         dtype = np.float32 if preprocessing.resample == "tf-bilinear" else np.uint8
         pictures = np.empty((len(positions), preprocessing.height, preprocessing.width, 3), dtype)
-        for number, picture in enumerate(pool.map(load, positions)):
-            pictures[number] = picture
-        return pictures
+        digests: list[str] = []
+        for position, picture in zip(positions, pool.map(load, positions), strict=True):
+            if picture is not None:
+                pictures[len(digests)] = picture
+                digests.append(index.images[position].digest)
+        if positions and not digests:
+            raise DataError(
+                f"the pictures in {shown(index.root)} were changed or removed while the training ran; run it again"
+            )
+        return pictures[: len(digests)], tuple(digests)
 
     with ThreadPoolExecutor(processors()) as pool:
-        digests = tuple(index.images[position].digest for position in calibration)
-        return StoredPictures(stack(test), stack(calibration), digests)
+        stored, test_digests = stack(test)
+        learned, digests = stack(calibration)
+        return StoredPictures(stored, learned, digests, test_digests)
 
 
 def fill_bundle(content: BundleContent, folder: Path, cache_dir: Path) -> None:

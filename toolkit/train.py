@@ -100,6 +100,7 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
         options = prepared.earlier.options(options)
     reports = StepReports(prepared.backbone, options.head, options.reports, options.outputs, options.seed, write=notify)
     fitted = fit(prepared, options, reports, notify)
+    prepared = fitted.prepared
     images = {share: prepared.images(share) for share in SHARES}
     judged = judge(fitted.head, fitted.evidence, fitted.data, images, prepared.index.labels, options.reject)
     notify(f"calibration: {judged.calibration}")
@@ -109,7 +110,7 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
         notify(f"each training and validation picture by a head that never saw it: {judged.by_folds}")
     held_out = hold_out(fitted.data, prepared.index.labels, judged.head.penalty, options.head, prepared.index.task)
     judged = replace(judged, held_out=held_out)
-    content = _content(prepared, fitted, judged, options)
+    content = _content(prepared, fitted, judged, options, notify)
     written = not content.stands_in(options.output_dir)
     if written:
         notify("Writing the model")
@@ -131,16 +132,21 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     )
 
 
-def _content(prepared: Prepared, fitted: Fitted, judged: Judged, options: TrainOptions) -> BundleContent:
+def _content(
+    prepared: Prepared, fitted: Fitted, judged: Judged, options: TrainOptions, notify: Callable[[str], None]
+) -> BundleContent:
     index, head = prepared.index, judged.head
     training = prepared.drawable(prepared.split["training"])
     calibration = choose_calibration(index, training, options.calibration_images, options.seed)
     single = index.task == "single-label"
     test = [p for p in prepared.split["test"] if index.images[p].class_ids or not single]
     kept = choose_test(index, prepared.drawable(test), MAX_TEST_PICTURES, options.seed)
-    chosen = set(kept)
-    test = [*kept, *(p for p in test if p not in chosen)]
     keep = stored_pictures(index, kept, calibration, prepared.preprocessing, prepared.rehearsal.pictures)
+    lost = len(kept) + len(calibration) - len(keep.test_digests) - len(keep.calibration_digests)
+    if lost:
+        notify(f"changed or removed since they were read, and not kept in the model's folder: {lost} pictures")
+    chosen = set(keep.test_digests)
+    test.sort(key=lambda p: index.images[p].digest not in chosen)  # those whose pictures are stored come first
     name = options.name or file_name(index.root.resolve().name) or "model"
     spec = ModelSpec(
         name=name,
