@@ -30,7 +30,6 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary: Path | None = None
     alive: int | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         clear_leftovers(path.parent)
         temporary, file, alive = _new_neighbour(path)
         with file:
@@ -64,8 +63,14 @@ def clear_leftovers(folder: Path) -> None:
 def _new_neighbour(path: Path) -> tuple[Path, BinaryIO, int | None]:
     """A new file beside another one, open and locked."""
     while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name[:_LONGEST]}{_MARK}{secrets.token_hex(4)}")
-        file = temporary.open("xb")  # readable to whom any new file of the user is, unlike tempfile's
+        try:
+            file = temporary.open("xb")  # readable to whom any new file of the user is, unlike tempfile's
+        except FileNotFoundError:
+            if path.parent.is_dir():  # the name itself is refused
+                raise
+            continue  # another process has just removed the folder, which was empty
         alive = lock(temporary, wait=True)
         if temporary.exists():
             return temporary, file, alive
