@@ -20,14 +20,6 @@ from runtime.errors import EdgeExportError, one_line
 _SIGNALLED = 128
 
 
-class EndedError(KeyboardInterrupt):
-    """A signal other than Ctrl-C's asks the process to end; all that clears up after Ctrl-C clears up after it, too."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 class HelpFormatter(argparse.HelpFormatter):
     """Fills paragraphs to the terminal's width and leaves indented lines, which are examples, as they are."""
 
@@ -49,8 +41,8 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     _prepare_streams()
     warnings.filterwarnings("ignore", module="PIL")  # odd EXIF is no news for the user
     try:
-        with _cleared_up_after():
-            code = _run(parser, argv)
+        with _signals() as received:
+            code = _run(parser, argv, received)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` say, has gone: that is no error
         _abandon_streams()
@@ -62,46 +54,58 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     return code
 
 
-def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, received: list[int]) -> int:
     try:
         args = parser.parse_args(argv)
         code: int = args.run(args)
         return code
     except SystemExit as stop:  # argparse: --help 0, bad usage 2
         return stop.code if isinstance(stop.code, int) else 2
-    except EdgeExportError as error:
-        sys.stderr.write(f"{parser.prog}: error: {one_line(error)}\n")
-        return error.exit_code
-    except MemoryError:
-        sys.stderr.write(f"{parser.prog}: error: not enough memory; use smaller pictures, or a smaller model\n")
-        return 1
-    except EndedError as ended:
-        sys.stderr.write(f"\n{parser.prog}: ended by {signal.Signals(ended.number).name}\n")
-        return _SIGNALLED + ended.number
-    except KeyboardInterrupt:
-        sys.stderr.write(f"\n{parser.prog}: interrupted\n")
-        return _SIGNALLED + signal.SIGINT
+    except (Exception, KeyboardInterrupt) as error:
+        if received or isinstance(error, KeyboardInterrupt):  # code written in C may turn it into an error of its own
+            return _ended(parser.prog, received[0] if received else signal.SIGINT)
+        if isinstance(error, EdgeExportError):
+            sys.stderr.write(f"{parser.prog}: error: {one_line(error)}\n")
+            return error.exit_code
+        if isinstance(error, MemoryError):
+            sys.stderr.write(f"{parser.prog}: error: not enough memory; use smaller pictures, or a smaller model\n")
+            return 1
+        raise
+
+
+def _ended(name: str, number: int) -> int:
+    what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+    sys.stderr.write(f"\n{name}: {what}\n")
+    return _SIGNALLED + number
 
 
 @contextmanager
-def _cleared_up_after() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the block by an exception, so that nothing half-made is left behind."""
+def _signals() -> Iterator[list[int]]:
+    """Let SIGTERM and a closed terminal end the block as Ctrl-C does, so that nothing half-made is left behind.
+
+    Yields:
+        The signals received, to which more are added.
+    """
+    received: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        if number != signal.SIGINT:
+            signal.signal(number, signal.SIG_IGN)  # `timeout` and others send it twice: clearing up goes on
+        received.append(number)
+        raise KeyboardInterrupt
+
     before = {}
     if threading.current_thread() is threading.main_thread():  # no other thread may set handlers
-        for name in ("SIGTERM", "SIGHUP"):
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it
-                before[number] = signal.signal(number, _end)
+            # Where it is ignored, as after `nohup`, it stays so.
+            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                before[number] = signal.signal(number, end)
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)  # `timeout` and others send it twice: clearing up goes on
-    raise EndedError(number)
 
 
 def _prepare_streams() -> None:

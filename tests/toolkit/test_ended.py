@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from converters.bundle import ModelBundle
+from runtime.command import run_command
 from tests.toolkit.conftest import Trained
 from tests.toolkit.pictures import make_classes
 from tests.toolkit.trainings import Training, train
@@ -41,6 +45,47 @@ def test_while_the_model_is_written(photos: Path, tmp_path: Path, number: signal
     assert (tmp_path / "model" / "spec.json").read_bytes() == before
     assert ModelBundle.load(tmp_path / "model").is_sound()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cache", "model", "photos"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_code_in_c_made_an_error_of(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As numpy does where its import is interrupted."""
+
+    def run(_args: argparse.Namespace) -> int:
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt:
+            raise ImportError("Importing the numpy C-extensions failed.") from None
+        return 0
+
+    parser = argparse.ArgumentParser("toolkit")
+    parser.set_defaults(run=run)
+    before = [signal.signal(number, signal.SIG_DFL)]
+    try:
+        assert run_command(parser, []) == 128 + number
+        assert signal.getsignal(number) == signal.SIG_DFL, "handlers are put back"
+    finally:
+        signal.signal(number, before[0])
+    line = LAST.get(number, "toolkit: interrupted")
+    assert capsys.readouterr().err == f"\n{line}\n"
+
+
+@pytest.mark.parametrize("name", ["toolkit", "runtime"])
+def test_ctrl_c_while_modules_are_loaded(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted:
+        def find_spec(self, module: str, *_more: object) -> None:
+            if module == f"{name}.cli":
+                raise KeyboardInterrupt
+
+    entry = importlib.import_module(f"{name}.__main__")
+    monkeypatch.delitem(sys.modules, f"{name}.cli", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    assert entry.main() == 130
+    assert capsys.readouterr().err == f"\n{name}: interrupted\n"
 
 
 @pytest.mark.slow
