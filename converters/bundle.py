@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.tensorflow import import_tensorflow
-from converters.whole_folder import clear_up, replace_folder
+from converters.whole_folder import clear_up, in_the_way, replace_folder
 from runtime.errors import DataError, ModelError, UsageError, first_line
 from runtime.file_kind import shown
 from runtime.files import SYSTEM_FILES
@@ -191,10 +191,12 @@ def prepare_output_folder(folder: Path) -> None:
     """Make sure that writing a bundle here would replace nothing but a bundle; clear up after killed runs.
 
     Raises:
-        UsageError: the folder is a file, is in use as the current folder, or holds something else.
+        UsageError: the folder is a file, is in use as the current folder, holds something else, or cannot be written.
     """
     clear_up(folder)
     try:
+        if reason := in_the_way(folder):
+            raise UsageError(f"--output-dir {shown(folder)} cannot be used: {reason}")
         if not folder.exists():
             return
         if not folder.is_dir():

@@ -2,7 +2,7 @@
 
 The new content grows in ``.NAME.edge-export-new-*`` beside the folder and then takes its place; the old one waits in
 ``.NAME.edge-export-old-*`` for that moment. What a killed process leaves behind is cleared up by the next one, which
-tells it from the work of a living process by a lock that the system lets go of when its holder dies.
+tells it from the work of a living process by its lock (``converters.locks``).
 """
 
 from __future__ import annotations
@@ -12,16 +12,29 @@ import os
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# Where folders cannot be locked (Windows), older leftovers than this are taken for dead, seconds.
-_DEAD_AFTER = 86_400.0
+from converters.locks import is_dead, lock, locked, unlock
+from runtime.file_kind import shown
+
 _NEW, _OLD = ".edge-export-new-", ".edge-export-old-"
 # What ``tempfile.mkdtemp`` puts behind them.
 _RANDOM = "[a-z0-9_]{8}"
+
+
+def in_the_way(folder: Path) -> str | None:
+    """Why ``replace_folder`` would fail here, as far as that shows before; None where nothing does."""
+    folder = folder.resolve()
+    above = next(parent for parent in folder.parents if parent.exists())
+    if not above.is_dir():
+        return f"{shown(above)} is a file"
+    if os.path.ismount(folder):
+        return "it is a mount point, which cannot be replaced as a whole; name a folder in it"
+    places = [above, folder] if folder.exists() else [above]
+    closed = next((place for place in places if not os.access(place, os.W_OK)), None)
+    return None if closed is None else f"{shown(closed)} cannot be written to (read-only, or no permission)"
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -32,18 +45,18 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     """
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.parent):
+    with locked(folder.parent):
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}{_NEW}", dir=folder.parent))
-        alive = _lock(staging)
+        alive = lock(staging)
     try:
         staging.chmod(0o777 & ~_umask())
         fill(staging)
-        with _locked(folder.parent):
+        with locked(folder.parent):
             _clear_up(folder)
             _swap(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-        _unlock(alive)
+        unlock(alive)
 
 
 @contextmanager
@@ -57,24 +70,24 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
     Raises:
         OSError: it cannot be made.
     """
-    with _locked(parent):
+    with locked(parent):
         for left in parent.glob(f"{glob.escape(prefix)}*"):
-            if re.fullmatch(_RANDOM, left.name.removeprefix(prefix)) and _is_dead(left):
+            if re.fullmatch(_RANDOM, left.name.removeprefix(prefix)) and is_dead(left):
                 shutil.rmtree(left, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        alive = _lock(folder)
+        alive = lock(folder)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        _unlock(alive)
+        unlock(alive)
 
 
 def clear_up(folder: Path) -> None:
     """Bring back a folder whose replacement was killed half-way, and remove what killed processes left."""
     folder = folder.resolve()
     if folder.parent.is_dir():
-        with suppress(OSError), _locked(folder.parent):
+        with suppress(OSError), locked(folder.parent):
             _clear_up(folder)
 
 
@@ -86,7 +99,7 @@ def _clear_up(folder: Path) -> None:
     for left in retired:
         shutil.rmtree(left, ignore_errors=True)
     for left in _left(folder, _NEW):
-        if _is_dead(left):
+        if is_dead(left):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -108,47 +121,6 @@ def _swap(staging: Path, folder: Path) -> None:
         retired.replace(folder)
         raise
     shutil.rmtree(retired, ignore_errors=True)
-
-
-def _is_dead(staging: Path) -> bool:
-    lock = _lock(staging)
-    if lock is not None:
-        _unlock(lock)
-        return True
-    if os.name == "nt":
-        return time.time() - staging.stat().st_mtime > _DEAD_AFTER
-    return False
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Wait for a folder's lock, and hold it in the block; without effect where folders cannot be locked."""
-    lock = _lock(folder, wait=True)
-    try:
-        yield
-    finally:
-        _unlock(lock)
-
-
-def _lock(folder: Path, wait: bool = False) -> int | None:
-    """A descriptor that holds the folder's lock; None where it is taken, or cannot be locked."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    descriptor = None
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:  # taken, or a network file system without locks
-        _unlock(descriptor)
-        return None
-    return descriptor
-
-
-def _unlock(descriptor: int | None) -> None:
-    if descriptor is not None:
-        os.close(descriptor)
 
 
 def _umask() -> int:

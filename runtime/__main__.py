@@ -1,7 +1,20 @@
-"""``python -m runtime``: the ``runtime`` command without its script."""
+"""The ``runtime`` command: its script, and ``python -m runtime``."""
 
 from __future__ import annotations
 
-from runtime.cli import main
+import sys
 
-raise SystemExit(main())
+
+def main() -> int:
+    """Run the command; returns its exit code."""
+    try:
+        from runtime.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:  # while its modules were loaded
+        sys.stderr.write("\nruntime: interrupted\n")
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

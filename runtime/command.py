@@ -6,16 +6,20 @@ import argparse
 import difflib
 import os
 import re
+import signal
 import sys
 import textwrap
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn
 
 from runtime.errors import EdgeExportError, UsageError, one_line
 
-# Conventional exit code of a program ended by Ctrl-C: 128 + SIGINT.
-_INTERRUPTED = 130
+# Conventional exit code of a program ended by a signal: 128 + its number.
+_SIGNALLED = 128
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -101,12 +105,13 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     """Parse, call ``args.run(args)``, and turn every error a user can cause into one line on standard error.
 
     Returns:
-        The exit code: 0 done, 1 the data or the machine, 2 the command line, 130 Ctrl-C.
+        The exit code: 0 done, 1 the data or the machine, 2 the command line, 130 Ctrl-C, 143 SIGTERM.
     """
     _prepare_streams()
     warnings.filterwarnings("ignore", module="PIL")  # odd EXIF is no news for the user
     try:
-        code = _run(parser, argv)
+        with _signals() as received:
+            code = _run(parser, argv, received)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` say, has gone: that is no error
         _abandon_streams()
@@ -118,22 +123,58 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     return code
 
 
-def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, received: list[int]) -> int:
     try:
         args = parser.parse_args(argv)
         code: int = args.run(args)
         return code
     except SystemExit as stop:  # argparse's --help
         return stop.code if isinstance(stop.code, int) else 2
-    except EdgeExportError as error:
-        sys.stderr.write(f"{parser.prog}: error: {one_line(error)}\n")
-        return error.exit_code
-    except MemoryError:
-        sys.stderr.write(f"{parser.prog}: error: not enough memory; use smaller pictures, or a smaller model\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write(f"\n{parser.prog}: interrupted\n")
-        return _INTERRUPTED
+    except (Exception, KeyboardInterrupt) as error:
+        if received or isinstance(error, KeyboardInterrupt):  # code written in C may turn it into an error of its own
+            return _ended(parser.prog, received[0] if received else signal.SIGINT)
+        if isinstance(error, EdgeExportError):
+            sys.stderr.write(f"{parser.prog}: error: {one_line(error)}\n")
+            return error.exit_code
+        if isinstance(error, MemoryError):
+            sys.stderr.write(f"{parser.prog}: error: not enough memory; use smaller pictures, or a smaller model\n")
+            return 1
+        raise
+
+
+def _ended(name: str, number: int) -> int:
+    what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+    sys.stderr.write(f"\n{name}: {what}\n")
+    return _SIGNALLED + number
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Let SIGTERM and a closed terminal end the block as Ctrl-C does, so that nothing half-made is left behind.
+
+    Yields:
+        The signals received, to which more are added.
+    """
+    received: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        if number != signal.SIGINT:
+            signal.signal(number, signal.SIG_IGN)  # `timeout` and others send it twice: clearing up goes on
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # no other thread may set handlers
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            # Where it is ignored, as after `nohup`, it stays so.
+            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                before[number] = signal.signal(number, end)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _prepare_streams() -> None:

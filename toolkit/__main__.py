@@ -1,7 +1,20 @@
-"""``python -m toolkit``: the ``toolkit`` command without its script."""
+"""The ``toolkit`` command: its script, and ``python -m toolkit``."""
 
 from __future__ import annotations
 
-from toolkit.cli import main
+import sys
 
-raise SystemExit(main())
+
+def main() -> int:
+    """Run the command; returns its exit code."""
+    try:
+        from toolkit.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:  # while its modules were loaded
+        sys.stderr.write("\ntoolkit: interrupted\n")
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

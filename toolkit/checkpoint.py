@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from runtime.errors import DataError
 from runtime.file_kind import shown
-from toolkit.atomic import write_bytes
+from toolkit.atomic import clear_leftovers, write_bytes
 
 # How many are kept: the newest, and the one before it in case the newest is damaged.
 _KEPT = 2
@@ -60,7 +60,8 @@ class CheckpointStore:
         path = self._folder / f"{self._run}-{max(numbers, default=0) + 1:06d}.checkpoint"
         write_bytes(path, _MAGIC + hashlib.sha256(body).digest() + body)
         for _, old in self._files()[:-_KEPT]:
-            old.unlink(missing_ok=True)
+            with suppress(OSError):  # a folder of that name, say
+                old.unlink(missing_ok=True)
 
     def load(self) -> tuple[Checkpoint | None, list[str]]:
         """The newest checkpoint that is whole, and one line for each damaged one.
@@ -71,18 +72,21 @@ class CheckpointStore:
         for _, path in reversed(self._files()):
             try:
                 return _unpack(path.read_bytes()), said
+            except FileNotFoundError:  # another process that trains the very same has removed it
+                continue
             except (OSError, ValueError) as error:
-                said.append(f"the checkpoint {shown(path)} is damaged ({error}) and left out")
+                reason = error.strerror if isinstance(error, OSError) else error
+                said.append(f"the checkpoint {shown(path)} is damaged ({reason}) and left out")
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
         return None, said
 
     def remove(self) -> None:
-        """Forget the run, and what a killed one left half-written; called when its result is safe."""
+        """Forget the run, and what killed ones left half-written; called when its result is safe."""
         if not self._folder.is_dir():
             return
-        leftovers = list(self._folder.glob(f".{self._run}-*"))
-        for path in [*leftovers, *(path for _, path in self._files())]:
+        clear_leftovers(self._folder)
+        for _, path in self._files():
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         with suppress(OSError):  # not empty: another run's are in it

@@ -67,7 +67,9 @@ class ExtraOutputs:
                 )
             if option in ("--output-graph", "--output-labels") and path.is_dir():
                 raise UsageError(f"{option} {shown(path)} is a folder; name a file")
-            above = next(parent for parent in path.resolve().parents if parent.exists())
+            resolved = path.resolve()
+            places = (resolved, *resolved.parents) if resolved.is_dir() else resolved.parents
+            above = next(place for place in places if place.exists())
             if not (above.is_dir() and os.access(above, os.W_OK)):
                 raise UsageError(f"{option} {shown(path)}: {shown(above)} is no folder that can be written to")
         if self.saved_model_dir is not None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from runtime.errors import DataError
+from runtime.file_kind import shown
 from toolkit.backbones.registry import Backbone
 from toolkit.features import FeatureTable, extract_features
 from toolkit.head import Head, Layer, image_weights, soft_targets
@@ -35,6 +37,7 @@ class Fitted:
     """What training gave, whatever its mode.
 
     Attributes:
+        prepared: what was trained on, less pictures that were lost on the way.
         backbone: with its final weights.
         head: trained.
         evidence: logits and truth of pictures by heads that never saw them; None leaves that to the validation share.
@@ -43,6 +46,7 @@ class Fitted:
         checkpoints: to be removed when the bundle is written; None where there are none.
     """
 
+    prepared: Prepared
     backbone: Backbone
     head: Head
     evidence: HeadFit | None
@@ -73,15 +77,23 @@ def fit(prepared: Prepared, options: TrainOptions, reports: StepReports, notify:
         trained = _train_head(prepared, data, options, reports)
     if options.mode == "bottleneck":
         charts = (*_penalty_chart(trained), *reports.charts())
-        return Fitted(prepared.backbone, trained.head, trained, data, charts)
+        return Fitted(prepared, prepared.backbone, trained.head, trained, data, charts)
     result = _tune(prepared, trained.head, options, notify)
     table = _features(prepared, result.backbone, notify)
+    if table.failures:
+        prepared = prepared.without(table.failures)
+        if not prepared.split["training"]:
+            raise DataError(
+                f"the pictures in {shown(prepared.index.root)} were changed or removed while the network was trained; "
+                "put them back and the same command goes on from its last checkpoint"
+            )
+        notify(f"changed or removed while the network was trained, and left out: {len(table.failures)}")
     tuned = replace(prepared, backbone=result.backbone, table=table)
     rows = {share: tuned.data(share) for share in SHARES}
     tuned_head = _head(result.head, options, trained.head.penalty)
     head = best_head(tuned_head, rows["training"], rows["validation"], prepared.index.task, options.head, notify)
     charts = (*reports.charts(), *_epoch_charts(result.curves))
-    return Fitted(result.backbone, head, None, rows, charts, result.checkpoints)
+    return Fitted(prepared, result.backbone, head, None, rows, charts, result.checkpoints)
 
 
 def _train_head(

@@ -15,7 +15,7 @@ from converters.report import export_key, up_to_date
 from runtime.errors import EdgeExportError, ModelError, UsageError, first_line
 from runtime.file_kind import shown
 from runtime.spec import SPEC_FILE_NAME
-from toolkit.atomic import write_bytes
+from toolkit.kept_file import kept_file
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,12 @@ def runnable_model(model: Path, cache_dir: Path, notify: Callable[[str], None]) 
         if entry["kind"] == "float32":
             return RunnableModel(bundle.export_folder / entry["file"], "the bundle's float32 export")
     path = cache_dir / "evaluated" / f"{_key(bundle)}.tflite"
-    if not path.is_file():
+
+    def make() -> bytes:
         notify("Converting the trained model to float32, once (toolkit convert makes this needless)")
-        write_bytes(path, _converted(bundle))
+        return _converted(bundle)
+
+    kept_file(path, make)
     return RunnableModel(path, "the bundle's trained model as float32, made for this and kept in the cache")
 
 

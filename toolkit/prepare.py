@@ -88,6 +88,17 @@ class Prepared:
         drawn = HeadData(np.concatenate(more), truth[which], groups[which], np.zeros(len(which), np.bool_))
         return plain.followed_by(drawn)
 
+    def without(self, failures: dict[str, str]) -> Prepared:
+        """The same less pictures that cannot be read any more; all others stay in their shares.
+
+        Args:
+            failures: content digest -> reason.
+        """
+        kept = [position for position, image in enumerate(self.index.images) if image.digest not in failures]
+        new = {old: position for position, old in enumerate(kept)}
+        split = {share: [new[p] for p in positions if p in new] for share, positions in self.split.items()}
+        return replace(self, index=self.index.without(failures), split=split)
+
     @cached_property
     def _group_numbers(self) -> dict[str, int]:
         return {group: number for number, group in enumerate(sorted({i.group for i in self.index.images}))}

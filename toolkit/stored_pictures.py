@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.bundle import ModelBundle
-from runtime.errors import DataError, EdgeExportError
+from runtime.errors import DataError, EdgeExportError, ImageError
 from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes
 from runtime.interpreter import processors
@@ -79,6 +79,21 @@ class StoredPictures:
         whole = len(found.calibration_digests) == len(calibration)
         return found if whole and {tests.images.dtype, calibration.dtype} == {_dtype(preprocessing)} else None
 
+    def of(self, digests: Collection[str]) -> StoredPictures:
+        """Those whose digest is among these."""
+        test, learned = (
+            [n for n, digest in enumerate(found) if digest in digests]
+            for found in (self.test_digests, self.calibration_digests)
+        )
+        if (len(test), len(learned)) == (len(self.test_digests), len(self.calibration_digests)):
+            return self
+        return StoredPictures(
+            self.test[test],
+            self.calibration[learned],
+            tuple(self.test_digests[n] for n in test),
+            tuple(self.calibration_digests[n] for n in learned),
+        )
+
     @cached_property
     def by_digest(self) -> dict[str, NDArray[Any]]:
         """Content digest -> picture."""
@@ -121,36 +136,43 @@ def load_pictures(index: DatasetIndex, choice: Choice, preprocessing: Preprocess
         preprocessing: of the model.
         ready: asked first; the file of a picture that it has is not looked for.
 
+    Returns:
+        Those that could be had: pictures that were changed or removed since they were indexed are left out.
+
     Raises:
-        DataError: a file was changed since it was indexed.
-        ImageError: it cannot be read any more.
+        DataError: none is left.
     """
 
-    def load(image: ImageRecord) -> NDArray[Any]:
+    def load(image: ImageRecord) -> NDArray[Any] | None:
         found = ready(image.digest)
         if found is not None:
             return found
-        data = read_image_bytes(image.path)
-        if hashlib.sha256(data).hexdigest() != image.digest:
-            raise DataError(f"{shown(image.path)} was changed while the training ran; run it again")
-        return resize(decode_image(data, image.path), preprocessing)
+        try:
+            data = read_image_bytes(image.path)
+            whole = hashlib.sha256(data).hexdigest() == image.digest
+            return resize(decode_image(data, image.path), preprocessing) if whole else None
+        except ImageError:
+            return None
 
-    def stack(images: list[ImageRecord]) -> NDArray[Any]:
+    def stack(positions: Sequence[int]) -> tuple[NDArray[Any], tuple[str, ...]]:
         # Filled picture by picture: a thousand of them take 150 to 270 MB, and a list as well would double that.
-        shape = (len(images), preprocessing.height, preprocessing.width, 3)
-        pictures = np.empty(shape, _dtype(preprocessing))
-        for number, picture in enumerate(pool.map(load, images)):
-            pictures[number] = picture
-        return pictures
+        images = [index.images[position] for position in positions]
+        pictures = np.empty((len(images), preprocessing.height, preprocessing.width, 3), _dtype(preprocessing))
+        digests: list[str] = []
+        for image, picture in zip(images, pool.map(load, images), strict=True):
+            if picture is not None:
+                pictures[len(digests)] = picture
+                digests.append(image.digest)
+        if images and not digests:
+            raise DataError(
+                f"the pictures in {shown(index.root)} were changed or removed while the training ran; run it again"
+            )
+        return pictures[: len(digests)], tuple(digests)
 
-    test, calibration = ([index.images[p] for p in positions] for positions in (choice.test, choice.calibration))
     with ThreadPoolExecutor(processors()) as pool:
-        return StoredPictures(
-            stack(test),
-            stack(calibration),
-            tuple(image.digest for image in test),
-            tuple(image.digest for image in calibration),
-        )
+        test, test_digests = stack(choice.test)
+        calibration, calibration_digests = stack(choice.calibration)
+    return StoredPictures(test, calibration, test_digests, calibration_digests)
 
 
 def _dtype(preprocessing: Preprocessing) -> np.dtype[Any]:

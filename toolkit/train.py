@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from converters.accuracy import Accuracy
 from converters.bundle import write_bundle
+from runtime.errors import DataError
+from runtime.file_kind import shown
 from runtime.spec import LabelList, ModelSpec
 from runtime.versions import package_version
 from toolkit.backbones.registry import Backbone
@@ -92,9 +94,13 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
         options = prepared.earlier.options(options)
     reports = StepReports(prepared.backbone, options.head, options.reports, options.outputs, options.seed, write=notify)
     with ThreadPoolExecutor(1) as aside:
-        keep = aside.submit(_pictures, prepared, options)
+        loading = aside.submit(_pictures, prepared, options)
         tail = begin_report(prepared, options.mode, aside)
         fitted = fit(prepared, options, reports, notify)
+    prepared = fitted.prepared
+    keep, lost = loading.result()
+    if lost:
+        notify(f"changed or removed since they were read, and not kept in the model's folder: {lost} pictures")
     images = {share: prepared.images(share) for share in SHARES}
     judged = judge(fitted.head, fitted.evidence, fitted.data, images, prepared.index.labels, options.reject)
     notify(f"calibration: {judged.calibration}")
@@ -104,15 +110,15 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
         notify(f"each training and validation picture by a head that never saw it: {judged.by_folds}")
     held_out = hold_out(fitted.data, prepared.index.labels, judged.head.penalty, options.head, prepared.index.task)
     judged = replace(judged, held_out=held_out)
-    content = _content(prepared, fitted, judged, keep.result(), options)
+    content = _content(prepared, fitted, judged, keep, options)
     written = not content.stands_in(options.output_dir)
     if written:
         notify("Writing the model")
         with_maps = partial(with_heat_maps, prepared=prepared, fitted=fitted, judged=judged, tail=tail)
         write_bundle(options.output_dir, lambda target: fill_bundle(content, target, prepared.cache_dir, with_maps))
-    if fitted.checkpoints is not None:
-        fitted.checkpoints.remove()
     extra = _extra_outputs(prepared, fitted, judged, options, reports.progress)
+    if fitted.checkpoints is not None:  # only now is there nothing left to be killed in
+        fitted.checkpoints.remove()
     return TrainResult(
         options.output_dir,
         content.spec,
@@ -126,8 +132,11 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     )
 
 
-def _pictures(prepared: Prepared, options: TrainOptions) -> StoredPictures:
-    """The pictures for the bundle; decoded only where neither the training nor the old bundle has them."""
+def _pictures(prepared: Prepared, options: TrainOptions) -> tuple[StoredPictures, int]:
+    """The pictures for the bundle, and how many could not be had any more.
+
+    They are decoded only where neither the training nor the old bundle has them.
+    """
     index, seen, rehearsed = prepared.index, prepared.pixels, prepared.rehearsal
     choice = choose_pictures(index, prepared.split, options.calibration_images, options.seed, rehearsed.drawable)
     digests = [index.images[position].digest for position in (*choice.test, *choice.calibration)]
@@ -144,13 +153,14 @@ def _pictures(prepared: Prepared, options: TrainOptions) -> StoredPictures:
 
     pictures = load_pictures(index, choice, prepared.preprocessing, ready)
     seen.clear()
-    return pictures
+    return pictures, len(digests) - len(pictures.test_digests) - len(pictures.calibration_digests)
 
 
 def _content(
     prepared: Prepared, fitted: Fitted, judged: Judged, keep: StoredPictures, options: TrainOptions
 ) -> BundleContent:
     index, head = prepared.index, judged.head
+    keep = keep.of({image.digest for image in index.images})  # less those that were lost since
     stored = {digest: number for number, digest in enumerate(keep.test_digests)}
     test = [image for image in prepared.images("test") if image.class_ids or index.task != "single-label"]
     test.sort(key=lambda image: stored.get(image.digest, len(stored)))  # the others stay in order behind them
@@ -241,4 +251,7 @@ def _extra_outputs(
     from toolkit.train_board import training_board
 
     board = training_board(prepared, fitted, judged, progress) if outputs.tensorboard is not None else None
-    return write_extra_outputs(options.output_dir, outputs, board)
+    try:
+        return write_extra_outputs(options.output_dir, outputs, board)
+    except DataError as error:
+        raise DataError(f"{error}; the model itself is safe in {shown(options.output_dir)}") from error

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
 from converters.formats.tracing import traced_model
 from converters.tensorflow import import_tensorflow
-from converters.whole_folder import replace_folder
-from runtime.errors import DataError, UsageError
+from converters.whole_folder import in_the_way, replace_folder
+from runtime.errors import DataError, UsageError, first_line
 from runtime.file_kind import shown
 from runtime.files import SYSTEM_FILES
 from runtime.quiet import quiet_stderr
@@ -25,9 +27,11 @@ def check_saved_model_folder(folder: Path) -> None:
     """Make sure that writing a SavedModel here would replace nothing but one.
 
     Raises:
-        UsageError: the folder is a file, cannot be read, or holds something else.
+        UsageError: the folder is a file, cannot be read or written, or holds something else.
     """
     try:
+        if reason := in_the_way(folder):
+            raise UsageError(f"--saved-model-dir {shown(folder)} cannot be used: {reason}")
         names = {path.name for path in folder.iterdir()} - _FILES - SYSTEM_FILES
     except FileNotFoundError:
         return
@@ -72,6 +76,11 @@ def _fill(folder: Path, model: Any, spec: ModelSpec) -> None:
     module.classify = function
     signature = tf.function(lambda image: {OUTPUT_NAME: function(image)}, input_signature=function.input_signature)
     with quiet_stderr():
-        tf.saved_model.save(module, str(folder), signatures=signature)
+        try:
+            tf.saved_model.save(module, str(folder), signatures=signature)
+        except tf.errors.ResourceExhaustedError as error:  # its own text is a page long
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        except tf.errors.OpError as error:
+            raise OSError(first_line(error)) from error
     (folder / EXTRA_ASSETS).mkdir()
     (folder / EXTRA_ASSETS / SPEC_FILE_NAME).write_text(spec.to_json(), encoding="utf-8")

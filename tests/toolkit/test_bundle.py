@@ -213,7 +213,7 @@ def test_folders_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UsageError, match="is a file; name a folder"):
         write_bundle(tmp_path / "file", fail)
-    with pytest.raises(DataError, match="cannot write the model to .*: "):
+    with pytest.raises(UsageError, match="model cannot be used: .*/file is a file"):
         write_bundle(tmp_path / "file" / "model", fail)
     assert (tmp_path / "file").read_text() == "mine"
     with pytest.raises((UsageError, DataError), match="File name too long"):

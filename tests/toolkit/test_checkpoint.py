@@ -88,7 +88,7 @@ def test_another_runs_checkpoints_are_not_found_and_stay(store: CheckpointStore,
 
 def test_what_a_killed_write_left_is_no_checkpoint(store: CheckpointStore, tmp_path: Path) -> None:
     store.save(state(1))
-    (tmp_path / "checkpoints" / f".{RUN[:32]}-000002.checkpoint.x1y2").write_bytes(b"half")
+    (tmp_path / "checkpoints" / f".{RUN[:32]}-000002.checkpoint.edge-export-file-0123abcd").write_bytes(b"half")
     assert same(store.load()[0], state(1))
     store.remove()
     assert not (tmp_path / "checkpoints").exists()

@@ -95,6 +95,63 @@ def test_a_file_cut_short(tmp_path: Path) -> None:
         assert set(cache.get(SPACE, [key(300)])) == {key(300)}
 
 
+def test_a_changed_bit_in_a_vector_is_found(tmp_path: Path) -> None:
+    """SQLite itself does not notice: it has no checksums."""
+    path = tmp_path / "features.sqlite"
+    with FeatureCache(path) as cache:
+        cache.put(SPACE, {key(n): np.full(1024, n, np.float32) for n in range(1, 50)})
+    data = path.read_bytes()
+    inside = data.index(np.full(64, 7, np.float32).tobytes()) + 33
+    path.write_bytes(data[:inside] + bytes([data[inside] ^ 1]) + data[inside + 1 :])
+    said: list[str] = []
+    with FeatureCache(path, said.append) as cache:
+        found = cache.get(SPACE, [key(n) for n in range(1, 50)])
+        assert key(7) not in found
+        assert len(found) == 48
+        cache.put(SPACE, vectors(7))
+    assert said == [f"warning: the cache {path} is damaged in places; what was there is computed anew"]
+    said.clear()
+    with FeatureCache(path, said.append) as cache:
+        assert cache.get(SPACE, [key(7)])[key(7)].tolist() == vectors(7)[key(7)].tolist()
+    assert said == []
+
+
+def test_any_damage_gives_right_vectors_or_none(tmp_path: Path) -> None:
+    path = tmp_path / "features.sqlite"
+    stored = {key(n): np.full(256, n, np.float32) for n in range(100)}
+    with FeatureCache(path) as cache:
+        cache.put(SPACE, stored)
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in random.integers(0, len(data), random.integers(1, 400)):
+            data[place] = random.integers(256)
+        path.write_bytes(data[: random.integers(1, len(data))] if random.random() < 0.3 else data)
+        try:
+            with FeatureCache(path) as cache:
+                assert all((v == stored[k]).all() for k, v in cache.get(SPACE, stored).items())
+                cache.put(SPACE, stored)
+                assert all((v == stored[k]).all() for k, v in cache.get(SPACE, stored).items())
+        except DataError as error:
+            assert "cannot use the feature cache" in str(error)
+
+
+def test_another_run_was_quicker_to_begin_anew(tmp_path: Path) -> None:
+    path = tmp_path / "features.sqlite"
+    with FeatureCache(path) as cache:
+        cache.put(SPACE, {key(n): np.full(1024, n, np.float32) for n in range(200)})
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    with FeatureCache(path) as slow:
+        with FeatureCache(path) as quick:
+            assert quick.get(SPACE, [key(1)]) == {}
+            quick.put(SPACE, vectors(1))
+        assert slow.get(SPACE, [key(1)]) == {}, "it still sees the damaged file"
+        assert set(slow.get(SPACE, [key(1)])) == {key(1)}, "what the quicker one stored is not moved aside"
+
+
 def test_an_empty_file_is_a_new_cache(tmp_path: Path) -> None:
     path = tmp_path / "features.sqlite"
     path.write_bytes(b"")

@@ -48,7 +48,7 @@ def rows(folder: Path) -> int:
         return 0
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         try:
-            return int(database.execute("SELECT count(*) FROM features WHERE length(vector) > 68").fetchone()[0])
+            return int(database.execute("SELECT count(*) FROM vectors WHERE length(vector) > 68").fetchone()[0])
         except sqlite3.OperationalError:  # not there yet
             return 0
 

@@ -119,6 +119,24 @@ def test_download_then_cache(site: tuple[Path, str], tmp_path: Path, shared_mode
     assert [path.name for path in cached.parent.iterdir()] == [cached.name]
 
 
+def test_a_damaged_file_in_the_cache_is_fetched_again(site: tuple[Path, str], tmp_path: Path) -> None:
+    folder, address = site
+    (folder / "w.h5").write_bytes(b"the weights")
+    architecture = at(
+        FETCHED, f"{address}/w.h5", "md5:" + hashlib.md5(b"the weights", usedforsecurity=False).hexdigest()
+    )
+    path = obtain_weights(architecture, None, tmp_path).path
+    assert path is not None
+    for damage in (b"", b"the wei", b"the weighty", bytes(11)):
+        path.write_bytes(damage)
+        assert obtain_weights(architecture, None, tmp_path).path == path
+        assert path.read_bytes() == b"the weights"
+    path.write_bytes(b"damaged")
+    (folder / "w.h5").unlink()
+    with pytest.raises(DataError, match=r"in the cache are damaged: .*404.*--model-dir"):
+        obtain_weights(architecture, None, tmp_path)
+
+
 def test_a_wrong_download_is_not_kept(site: tuple[Path, str], tmp_path: Path) -> None:
     folder, address = site
     (folder / "w.h5").write_bytes(b"something else")

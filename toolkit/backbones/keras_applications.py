@@ -19,6 +19,7 @@ from toolkit.backbones.keras_body import KerasBody
 from toolkit.backbones.keras_graph import pool
 from toolkit.backbones.registry import Backbone, digest_of
 from toolkit.backbones.weight_readers import Arrays
+from toolkit.kept_file import kept_file
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,8 @@ class KerasBackbone(Backbone):
     tuned: Arrays = field(default_factory=dict)
 
     def tflite(self, cache_dir: Path) -> bytes:
-        """Converted by TensorFlow (12-20 s) the first time, then read from the cache."""
-        path = self._cached(cache_dir, ".tflite")
-        if not path.is_file():
-            write_bytes(path, convert_float32(self.keras_model()))
-        return path.read_bytes()
+        """Converted by TensorFlow (12-20 s) the first time, then read from the cache; a damaged file is made anew."""
+        return kept_file(self._cached(cache_dir, ".tflite"), lambda: convert_float32(self.keras_model()))
 
     def keras_body(self, cache_dir: Path) -> KerasBody:
         """Saved by Keras the first time, then read from the cache; a damaged file is made anew."""

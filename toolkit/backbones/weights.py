@@ -91,14 +91,16 @@ def obtain_weights(architecture: Architecture, model_dir: Path | None, cache_dir
         )
     if source.where == "package" and source.path is not None:
         _check_package_file(source.path, weights.checksum)
-    if source.where == "download" and source.path is not None and weights.url is not None:
+    cached = source.where == "cache" and weights.checksum is not None  # fetched only where it is damaged
+    if (cached or source.where == "download") and source.path is not None and weights.url is not None:
         from toolkit.download import fetch  # with it comes half of the standard library
 
         try:
             fetch(weights.url, source.path, checksum=weights.checksum, description=weights.file_name)
         except DataError as error:
+            found = "in the cache are damaged" if cached else "are not here"
             raise DataError(
-                f"the weights of {architecture.name} ({weights.file_name}) are not here: {error}, or into a folder "
+                f"the weights of {architecture.name} ({weights.file_name}) {found}: {error}, or into a folder "
                 "that you name with --model-dir"
             ) from error
     return source

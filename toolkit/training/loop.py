@@ -97,6 +97,7 @@ class Loop:
         self._steps = -(-len(training) // options.batch_size)
         self._at = _Position()
         self._saved = time.monotonic()
+        self._saved_at: tuple[int, int] | None = None
 
     def run(self, notify: Callable[[str], None]) -> list[EpochFigures]:
         """Train; returns the curves."""
@@ -104,16 +105,26 @@ class Loop:
         self._saved = time.monotonic()
         total = self._options.epochs * len(self._training)
         done = self._at.epoch * len(self._training) + self._at.step * self._options.batch_size
-        with progress_bar("Training", total, done=min(done, total)) as bar:
-            while self._at.epoch < self._options.epochs and not self._stops():
-                self._epoch(bar)
-                notify(str(self._at.curves[-1]))
+        try:
+            with progress_bar("Training", total, done=min(done, total)) as bar:
+                while self._at.epoch < self._options.epochs and not self._stops():
+                    self._epoch(bar)
+                    notify(str(self._at.curves[-1]))
+        except KeyboardInterrupt:
+            notify(self._where_it_goes_on())
+            raise
         if self._at.epoch < self._options.epochs:
             notify(f"no gain on validation in {self._options.patience} epochs: training ends")
         self._model.assign_trained(self._at.best)
         if len(self._validation):
             notify(f"the weights of epoch {self._at.best_epoch} are kept")
         return self._at.curves
+
+    def _where_it_goes_on(self) -> str:
+        if self._saved_at is None:
+            return "no checkpoint yet: the same command begins the training of the network anew"
+        epoch, step = self._saved_at
+        return f"the same command goes on from the last checkpoint: epoch {epoch + 1}, step {step + 1} of {self._steps}"
 
     def _stops(self) -> bool:
         waited = self._at.epoch - self._at.best_epoch
@@ -197,7 +208,7 @@ class Loop:
             "curves": [vars(figures) for figures in at.curves],
         }
         self._store.save(Checkpoint(arrays, facts))
-        self._saved = time.monotonic()
+        self._saved, self._saved_at = time.monotonic(), (at.epoch, at.step)
 
     def _resume(self, notify: Callable[[str], None]) -> None:
         checkpoint, said = self._store.load()
@@ -210,4 +221,5 @@ class Loop:
         curves = [EpochFigures(**figures) for figures in facts.pop("curves")]
         best = {n.removeprefix("best/"): a for n, a in checkpoint.arrays.items() if n.startswith("best/")}
         self._at = _Position(**facts, best=best, curves=curves)
+        self._saved_at = self._at.epoch, self._at.step
         notify(f"going on from the checkpoint: epoch {self._at.epoch + 1}, step {self._at.step + 1} of {self._steps}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import DataError
+from runtime.errors import DataError, ImageError
 from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes
 from runtime.interpreter import processors
@@ -29,6 +29,9 @@ Floats = NDArray[np.float32]
 
 #: Decoded pictures are kept in memory up to this many bytes; the rest is decoded anew for every view.
 MEMORY_LIMIT = 1_000_000_000
+_ADVICE = (
+    "put it back and the same command goes on from its last checkpoint, or run it again and the network is trained anew"
+)
 # Batches that are rendered ahead of the one that is trained on.
 _AHEAD = 3
 
@@ -79,15 +82,18 @@ class PictureStore:
         """The picture in mode RGB, whole.
 
         Raises:
-            ImageError: it cannot be read.
-            DataError: it was changed since it was indexed.
+            ImageError: it cannot be decoded.
+            DataError: it was changed or removed since it was indexed.
         """
         kept = self._kept.get(picture.digest)
         if kept is not None:
             return kept
-        data = read_image_bytes(picture.path)
+        try:
+            data = read_image_bytes(picture.path)
+        except ImageError as error:
+            raise DataError(f"{error}, though it was there when the training began; {_ADVICE}") from error
         if hashlib.sha256(data).hexdigest() != picture.digest:
-            raise DataError(f"{shown(picture.path)} was changed while the training ran; run it again")
+            raise DataError(f"{shown(picture.path)} was changed while the training ran; {_ADVICE}")
         image = decode_image(data, picture.path)
         size = image.width * image.height * 3
         with self._lock:
@@ -131,8 +137,8 @@ class Batches:
             number: of the views.
 
         Raises:
-            ImageError: a picture cannot be read any more.
-            DataError: a picture was changed.
+            ImageError: a picture cannot be decoded.
+            DataError: a picture was changed or removed.
         """
 
         def work(position: int, out: Floats) -> None:
