@@ -198,7 +198,7 @@ def _run_digest(
     options: FinetuneOptions,
 ) -> str:
     """Changes with everything that decides the result of a run."""
-    digest = hashlib.sha256(f"training 1 {package_version('tensorflow')} {options.deciding()}".encode())
+    digest = hashlib.sha256(f"training 2 {package_version('tensorflow')} {options.deciding()}".encode())
     digest.update(f"{backbone.architecture.name} {backbone.digest} {preprocessing.digest()}".encode())
     for kernel, bias in head:
         digest.update(kernel.tobytes() + bias.tobytes())

@@ -20,7 +20,7 @@ from toolkit.options import TrainOptions
 from toolkit.prepare import Notify, Prepared
 from toolkit.progress import Progress, progress_bar, silent_progress
 from toolkit.records import ImageRecord, targets_of
-from toolkit.refit import best_head
+from toolkit.refit import WAYS, Candidate, as_trained, best, refitted
 from toolkit.report.content import Chart, Series
 from toolkit.retrain_reports import StepReports
 from toolkit.split import Share
@@ -78,22 +78,52 @@ def fit(prepared: Prepared, options: TrainOptions, reports: StepReports, notify:
     if options.mode == "bottleneck":
         charts = (*_penalty_chart(trained), *reports.charts())
         return Fitted(prepared, prepared.backbone, trained.head, trained, data, charts)
+    return _with_network(prepared, trained, options, reports, notify)
+
+
+def _with_network(
+    prepared: Prepared, trained: HeadFit, options: TrainOptions, reports: StepReports, notify: Notify
+) -> Fitted:
+    """Train the network from a head on, and take what answers the validation pictures best."""
     result = _tune(prepared, trained.head, options, notify)
-    table = _features(prepared, result.backbone, notify)
-    if table.failures:
-        prepared = prepared.without(table.failures)
+    networks = _networks(prepared, result, options)
+    notify("Computing the features of the trained network" + ", and on the way to it" * (len(networks) > 1))
+    tables = {way: _features(prepared, network) for way, network in networks.items()}
+    failures = {digest: reason for table in tables.values() for digest, reason in table.failures.items()}
+    if failures:
+        prepared = prepared.without(failures)
         if not prepared.split["training"]:
             raise DataError(
                 f"the pictures in {shown(prepared.index.root)} were changed or removed while the network was trained; "
                 "put them back and the same command goes on from its last checkpoint"
             )
-        notify(f"changed or removed while the network was trained, and left out: {len(table.failures)}")
-    tuned = replace(prepared, backbone=result.backbone, table=table)
-    rows = {share: tuned.data(share) for share in SHARES}
-    tuned_head = _head(result.head, options, trained.head.penalty)
-    head = best_head(tuned_head, rows["training"], rows["validation"], prepared.index.task, options.head, notify)
+        notify(f"changed or removed while the network was trained, and left out: {len(failures)}")
+    task = prepared.index.task
+    rows: dict[str, dict[Share, HeadData]] = {}
+    candidates: list[Candidate] = []
+    for way, network in networks.items():
+        shares = {share: replace(prepared, backbone=network, table=tables[way]).data(share) for share in SHARES}
+        rows[network.digest] = shares
+        if way == 1:
+            head = _head(result.head, options, trained.head.penalty)
+            candidates.append(as_trained(network, head, shares["validation"], task))
+        if len(shares["validation"]) and not options.head.hidden:
+            learned, judged = shares["training"], shares["validation"]
+            candidates.append(refitted(network, learned, judged, task, options.head, way))
+    chosen = best(candidates, notify)
     charts = (*reports.charts(), *_epoch_charts(result.curves))
-    return Fitted(prepared, result.backbone, head, None, rows, charts, result.checkpoints)
+    evidence, data = chosen.fit, rows[chosen.backbone.digest]
+    return Fitted(prepared, chosen.backbone, evidence.head, evidence, data, charts, result.checkpoints)
+
+
+def _networks(prepared: Prepared, result: FinetuneResult, options: TrainOptions) -> dict[float, Backbone]:
+    """How far from the first weights to the trained ones -> the network there."""
+    from toolkit.finetune import blended
+
+    judged = bool(prepared.split["validation"]) and not options.head.hidden  # else nothing could choose
+    between = judged and options.mode == "finetune" and options.tuning.batch_norm == "frozen"
+    before, after = prepared.backbone, result.backbone
+    return {way: after if way == 1 else blended(before, after, way) for way in (WAYS if between else WAYS[:1])}
 
 
 def _train_head(
@@ -159,9 +189,8 @@ def _pictures(prepared: Prepared, share: Share, options: TrainOptions) -> Pictur
     return PictureShare(images, soft_targets(truth, task), weights)
 
 
-def _features(prepared: Prepared, backbone: Backbone, notify: Notify) -> FeatureTable:
+def _features(prepared: Prepared, backbone: Backbone) -> FeatureTable:
     """Of all pictures by the trained backbone, as the device will compute them."""
-    notify("Computing the features of the trained network")
     return extract_features(backbone, prepared.preprocessing, prepared.index.images, prepared.cache_dir)
 
 

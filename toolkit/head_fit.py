@@ -12,6 +12,7 @@ from runtime.spec import Task
 from toolkit.head import Bools, Floats, Head, HeadOptions, Layer, image_weights, soft_targets
 from toolkit.head_descent import HiddenOptions, descend, fit_hidden
 from toolkit.head_training import PENALTIES, Examples, LinearFit, fit_linear
+from toolkit.split import Share
 
 Ints = NDArray[np.int64]
 
@@ -65,13 +66,15 @@ class HeadFit:
     Attributes:
         head: for features as they were given.
         losses: penalty and held-out cross-entropy in nats, of each penalty that was tried.
-        held_out: float32 (plain rows of training, then of validation, classes): logits of each picture by a head
-            that never saw it; None where none was held out.
+        held_out: float32 (plain rows of ``shares``, classes): logits of each picture by a head that never saw it; None
+            where none was held out.
+        shares: whose pictures were held out, one behind the other.
     """
 
     head: Head
     losses: tuple[tuple[float, float], ...] = ()
     held_out: Floats | None = None
+    shares: tuple[Share, ...] = ("training", "validation")
 
 
 @dataclass(frozen=True)

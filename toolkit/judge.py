@@ -97,9 +97,9 @@ def judge(
     thresholds = choose_thresholds(scores, truth, labels) if multi_label else {}
     rejection = choose_rejection(scores, truth, "off" if multi_label else reject)
     answered = {share: head.scores(rows.features) for share, rows in data.items()}
-    if evidence is not None and evidence.held_out is not None and len(data["validation"]):
+    if evidence is not None and evidence.held_out is not None:
         held = len(data["validation"])
-        if len(scores) == len(data["training"]) + held:
+        if held and len(scores) == sum(len(data[share]) for share in evidence.shares):
             answered["validation"] = scores[-held:]
     evaluations = {
         share: Evaluation(
@@ -121,7 +121,7 @@ def judge(
         if known.any()
     }
     by_folds = None
-    if evidence is not None and evidence.held_out is not None:
+    if evidence is not None and evidence.held_out is not None and "training" in evidence.shares:
         least = [thresholds.get(label, 0.5) for label in labels]
         by_folds = Accuracy.of(answers(scores[known], head.task, least), truth[known])
     return Judged(head, calibration, thresholds, rejection, evaluations, plots, {}, by_folds)
@@ -130,7 +130,7 @@ def judge(
 def _unseen(head: Head, evidence: HeadFit | None, data: Mapping[Share, HeadData]) -> tuple[Floats, Bools, str]:
     """Logits and truth of pictures the model has not learned from, and what they are."""
     if evidence is not None and evidence.held_out is not None:
-        truth = np.concatenate([data["training"].truth, data["validation"].truth])[: len(evidence.held_out)]
+        truth = np.concatenate([data[share].truth for share in evidence.shares])[: len(evidence.held_out)]
         return evidence.held_out, truth, "held-out pictures"
     validation = data["validation"]
     return head.logits(validation.features), validation.truth, "validation"

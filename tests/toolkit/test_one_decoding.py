@@ -108,8 +108,17 @@ def test_a_picture_that_is_changed_before_it_is_stored(tmp_path: Path) -> None:
     changed = index.images[choice.calibration[0]]
     whole = resize(decode_image(changed.path.read_bytes()), PIXELS)
     picture(999).save(changed.path)
-    with pytest.raises(DataError, match="was changed while the training ran; run it again"):
+    left = load_pictures(index, choice, PIXELS, lambda _digest: None)
+    assert left.calibration_digests == tuple(index.images[p].digest for p in choice.calibration[1:])
+    assert (len(left.calibration), len(left.test)) == (2, len(choice.test))
+    fewer = left.of({left.calibration_digests[1], *left.test_digests[:1]})
+    assert (len(fewer.calibration), len(fewer.test)) == (1, 1)
+    np.testing.assert_array_equal(fewer.calibration[0], left.calibration[1])
+    for position in choice.calibration[1:]:
+        index.images[position].path.unlink()
+    with pytest.raises(DataError, match="were changed or removed while the training ran; run it again"):
         load_pictures(index, choice, PIXELS, lambda _digest: None)
+    choice = replace(choice, calibration=choice.calibration[:1])
     pictures = load_pictures(index, choice, PIXELS, {changed.digest: whole}.get)
     np.testing.assert_array_equal(pictures.calibration[0], whole)
 

@@ -19,7 +19,7 @@ from toolkit.training.model import TrainedModel
 from toolkit.training.net import Floats
 from toolkit.training.options import FinetuneOptions
 from toolkit.training.pictures import Batches, PictureStore, Share
-from toolkit.training.targets import hit_rate, temperature_loss
+from toolkit.training.targets import hit_rate, no_worse, picture_losses
 
 # Pictures a forward pass in validation.
 _VALIDATION_BATCH = 32
@@ -54,7 +54,10 @@ class EpochFigures:
 
 @dataclass
 class _Position:
-    """Where a training is: epochs that are done, steps done of the one begun, and what is known so far."""
+    """Where a training is: epochs that are done, steps done of the one begun, and what is known so far.
+
+    ``best`` are the weights to keep, ``least`` the losses of the validation pictures in the epoch with the least.
+    """
 
     epoch: int = 0
     step: int = 0
@@ -63,6 +66,7 @@ class _Position:
     best_epoch: int = 0
     best: dict[str, Floats] = field(default_factory=dict)
     curves: list[EpochFigures] = field(default_factory=list)
+    least: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 class Loop:
@@ -178,10 +182,13 @@ class Loop:
         at.epoch += 1
         self._model.swap()
         logits = self._validation_logits()
-        loss = temperature_loss(logits, self._validation.targets, self._task)
+        losses = picture_losses(logits, self._validation.targets, self._task)
+        loss = float(losses.mean()) if len(losses) else 0.0
         rate = self._rate(at.epoch * self._steps - 1)
-        if not len(self._validation) or loss <= min((f.validation_loss for f in at.curves), default=math.inf):
+        if at.epoch == 1 or no_worse(losses, at.least):
             at.best, at.best_epoch = self._model.trained_arrays(), at.epoch
+        if at.epoch == 1 or loss < min(figures.validation_loss for figures in at.curves):
+            at.least = losses
         self._model.swap()
         accuracy = hit_rate(logits, self._validation.targets, self._task)
         figures = EpochFigures(at.epoch, at.losses / self._steps, loss, accuracy, rate, time.monotonic() - started)
@@ -198,7 +205,7 @@ class Loop:
 
     def _save(self) -> None:
         at = self._at
-        arrays = self._model.state() | {f"best/{name}": array for name, array in at.best.items()}
+        arrays = self._model.state() | {f"best/{name}": array for name, array in at.best.items()} | {"least": at.least}
         facts = {
             "epoch": at.epoch,
             "step": at.step,
@@ -220,6 +227,6 @@ class Loop:
         facts = dict(checkpoint.facts)
         curves = [EpochFigures(**figures) for figures in facts.pop("curves")]
         best = {n.removeprefix("best/"): a for n, a in checkpoint.arrays.items() if n.startswith("best/")}
-        self._at = _Position(**facts, best=best, curves=curves)
+        self._at = _Position(**facts, best=best, curves=curves, least=checkpoint.arrays["least"])
         self._saved_at = self._at.epoch, self._at.step
         notify(f"going on from the checkpoint: epoch {self._at.epoch + 1}, step {self._at.step + 1} of {self._steps}")

@@ -18,7 +18,10 @@ from runtime.interpreter import LoadedModel
 from runtime.preprocess import normalize, resize
 from tests.toolkit.training.small_run import OPTIONS, PREPROCESSING, run, share, small_backbone, target_matrix
 from toolkit.backbones.registry import LayeredBackbone
+from toolkit.features import extract_features
 from toolkit.finetune import FinetuneResult, blended, finetune, scratch, zero_head
+from toolkit.head import HeadOptions
+from toolkit.head_fit import HeadData, fit_one
 from toolkit.training.net import Floats
 from toolkit.training.options import SCRATCH, FinetuneOptions
 from toolkit.training.pictures import Share
@@ -134,20 +137,38 @@ def test_another_option_another_run_and_resume_can_be_refused(shapes: Path, tmp_
         assert not any("going on" in line for line in said)
 
 
-def test_patience_and_the_best_weights(shapes: Path, tmp_path: Path) -> None:
-    # A rate that ruins the weights: the first epochs are the best.
+def test_patience_and_the_best_weights(tmp_path: Path) -> None:
+    # Colours that a random network tells apart, a head that knows them, and a rate that soon ruins both.
+    colours = colour_folder(tmp_path / "pictures")
+    training, validation = share(colours, 0, 8), share(colours, 8, 12)
+    backbone = small_backbone(tmp_path)
+    table = extract_features(backbone, PREPROCESSING, training.pictures, tmp_path)
+    features = np.stack([table.vectors[picture.digest] for picture in training.pictures])
+    (layer,) = fit_one(HeadData(features, training.targets > 0.5), "single-label", 0.03, HeadOptions()).layers
     options = FinetuneOptions(
-        epochs=12, learning_rate=0.3, warm_up=0.3, unfreeze="2", batch_size=8, ema=0.0, patience=2, precision="float32"
+        epochs=30, learning_rate=0.03, warm_up=0.9, unfreeze="2", batch_size=8, ema=0.0, patience=2, mixup=0.0
     )
     said: list[str] = []
-    result = run(shapes, tmp_path, options, notify=said.append)
+    head = ((layer.kernel, layer.bias),)
+    result = finetune(
+        backbone, head, training, validation, "single-label", PREPROCESSING, options, tmp_path, said.append
+    )
     losses = [figures.validation_loss for figures in result.curves]
-    best = int(np.argmin(losses))
-    assert len(losses) == best + 1 + 2 < 12
-    assert said[-2:] == [
-        "no gain on validation in 2 epochs: training ends",
-        f"the weights of epoch {best + 1} are kept",
-    ]
+    kept = len(losses) - 2  # the last epoch that was not worse than the best beyond what the pictures can tell
+    assert 1 <= kept < 28, losses
+    assert losses[kept - 1] < 0.5 < min(losses[kept:]), losses
+    assert said[-2:] == ["no gain on validation in 2 epochs: training ends", f"the weights of epoch {kept} are kept"]
+
+
+def colour_folder(root: Path) -> Path:
+    """Noise around four colours, twelve pictures of each."""
+    random = np.random.default_rng(0)
+    for label, colour in {"blue": (0, 0, 200), "green": (0, 200, 0), "grey": (99, 99, 99), "red": (200, 0, 0)}.items():
+        (root / label).mkdir(parents=True)
+        for number in range(12):
+            pixels = random.normal(colour, 30, (40, 40, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / label / f"{number:02}.png")
+    return root
 
 
 def test_scratch_learns_colours(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.toolkit.training.small_run import target_matrix
 from toolkit.head import smoothed
-from toolkit.training.targets import cross_entropy, hit_rate, temperature_loss
+from toolkit.training.targets import cross_entropies, hit_rate, no_worse, picture_losses, temperature_loss
 
 
 def test_one_label_and_negatives_spread_evenly() -> None:
@@ -33,10 +33,34 @@ def test_smoothing_spreads_over_classes_or_over_yes_and_no() -> None:
 def test_cross_entropy_by_hand() -> None:
     logits = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]], np.float32))
     targets = target_matrix([(0,), (1,)], 3, "single-label")
-    assert cross_entropy(logits, targets, "single-label") == pytest.approx(-(np.log(0.7) + np.log(0.1)) / 2)
+    assert cross_entropies(logits, targets, "single-label") == pytest.approx([-np.log(0.7), -np.log(0.1)])
     scores = 1 / (1 + np.exp(-logits))
-    by_hand = -(targets * np.log(scores) + (1 - targets) * np.log(1 - scores)).mean()
-    assert cross_entropy(logits, targets, "multi-label") == pytest.approx(by_hand)
+    by_hand = -(targets * np.log(scores) + (1 - targets) * np.log(1 - scores)).mean(axis=1)
+    assert cross_entropies(logits, targets, "multi-label") == pytest.approx(by_hand)
+
+
+def test_picture_losses_are_those_of_one_temperature() -> None:
+    random = np.random.default_rng(1)
+    targets = target_matrix([(int(c),) for c in random.integers(0, 4, 300)], 4, "single-label")
+    logits = (targets * 2 + random.normal(size=targets.shape)).astype(np.float32)
+    each = picture_losses(logits, targets, "single-label")
+    factors = np.exp(np.arange(-22, 23) * np.log(1.1)).astype(np.float32)
+    tried = [cross_entropies(logits * factor, targets, "single-label") for factor in factors]
+    assert any(np.array_equal(each, losses) for losses in tried)
+    assert each.mean() == min(losses.mean() for losses in tried) == temperature_loss(logits, targets, "single-label")
+
+
+def test_an_epoch_is_worse_only_beyond_what_pictures_can_tell() -> None:
+    least = np.random.default_rng(2).exponential(size=80).astype(np.float32)
+    noise = np.random.default_rng(3).normal(size=80).astype(np.float32)
+    noise -= noise.mean()
+    error = noise.std() / np.sqrt(80)
+    assert no_worse(least - 1, least)
+    assert no_worse(least, least)
+    assert no_worse(least + noise + 0.9 * error, least)
+    assert not no_worse(least + noise + 1.1 * error, least)
+    assert not no_worse(least + np.float32(0.01), least)  # worse in every picture, however little
+    assert no_worse(least[:0], least[:0])
 
 
 @pytest.mark.parametrize("task", ["single-label", "multi-label"])
