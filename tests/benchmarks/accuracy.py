@@ -12,7 +12,6 @@ So each photograph is answered once, by a model of four fifths of the others. ``
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import subprocess
 import sys
@@ -24,33 +23,24 @@ import numpy as np
 
 from converters.accuracy import Accuracy
 from runtime.errors import EdgeExportError
-from toolkit.dataset import index_folder
-from toolkit.folders import default_cache_dir
-from toolkit.grouping import group_images
+from tests.benchmarks.folds import arguments, link_fold, paired_change, read_pictures
 from toolkit.records import DatasetIndex
 from toolkit.reliability import reliability
-from toolkit.signatures import Signature, SignatureCache
 
-FLOWERS = Path(__file__).resolve().parents[3] / "shared" / "data" / "flowers"
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=FLOWERS, help="a folder per class")
-    parser.add_argument("--folds", type=int, default=5)
+    parser, given, options = arguments(__doc__)
     parser.add_argument("--seed", type=int, default=0, help="of the training")
-    parser.add_argument("--cache-dir", type=Path, default=default_cache_dir())
     parser.add_argument("--save", type=Path, help="where the answers go, as JSON")
     parser.add_argument("--against", type=Path, help="answers of another run")
-    parser.add_argument("options", nargs="*", help="of toolkit train, after --")
-    args = parser.parse_args()
+    args = parser.parse_args(given, argparse.Namespace(options=options))
     index = read_pictures(args.folder, args.cache_dir)
-    fold_of = {image.digest: fold_number(image.group, args.folds) for image in index.images}
     answers: dict[str, list[float]] = {}
     for fold in range(args.folds):
         with tempfile.TemporaryDirectory() as name:
-            answers |= answer_fold(index, fold_of, fold, Path(name), args)
+            answers |= answer_fold(index, fold, Path(name), args)
         print(f"fold {fold + 1}: {summary(index, answers)}", flush=True)
     print(f"\n{' '.join(args.options) or 'defaults'}, seed {args.seed}: {summary(index, answers)}")
     if args.save:
@@ -59,32 +49,9 @@ def main() -> None:
         print(comparison(index, answers, json.loads(args.against.read_text())))
 
 
-def fold_number(group: str, folds: int) -> int:
-    return int(hashlib.sha256(group.encode()).hexdigest(), 16) % folds
-
-
-def read_pictures(folder: Path, cache_dir: Path) -> DatasetIndex:
-    """The pictures, those that look alike in groups."""
-    signatures: dict[str, Signature] = {}
-    with SignatureCache(cache_dir, print) as cache:
-
-        def look(digest: str, image: Any, path: Path) -> None:
-            signatures[digest] = cache.signature(digest, image, path)
-
-        return group_images(index_folder(folder, look=look), signatures)
-
-
-def answer_fold(
-    index: DatasetIndex, fold_of: dict[str, int], fold: int, work: Path, args: argparse.Namespace
-) -> dict[str, list[float]]:
+def answer_fold(index: DatasetIndex, fold: int, work: Path, args: argparse.Namespace) -> dict[str, list[float]]:
     """Train without a fold, convert, answer it: digest -> int8 scores by class."""
-    names: dict[str, str] = {}
-    for number, image in enumerate(index.images):
-        share = "left_out" if fold_of[image.digest] == fold else "photographs"
-        link = work / share / index.labels[image.class_id] / f"{number:06}{image.path.suffix}"
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(image.path.resolve())
-        names[str(link)] = image.digest
+    names = link_fold(index, args.folds, fold, work)
     model = work / "model"
     options = ["--cache-dir", str(args.cache_dir), "--seed", str(args.seed), *args.options]
     run("toolkit", "train", str(work / "photographs"), "--output-dir", str(model), *options)
@@ -127,9 +94,9 @@ def comparison(index: DatasetIndex, ours: dict[str, list[float]], theirs: dict[s
     right = []
     for answers in (ours, theirs):
         scores, truth = table(index, {digest: answers[digest] for digest in both})
-        right.append(truth[np.arange(len(truth)), scores.argmax(axis=1)].astype(np.float64))
-    change = 100 * (right[0] - right[1])
-    return f"{change.mean():+.2f} ± {change.std() / np.sqrt(len(change)):.2f} points to the other run (N={len(change)})"
+        right.append(truth[np.arange(len(truth)), scores.argmax(axis=1)])
+    change, error = paired_change(*right)
+    return f"{change:+.2f} ± {error:.2f} points to the other run (N={len(both)})"
 
 
 if __name__ == "__main__":
