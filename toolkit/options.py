@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from runtime.errors import UsageError
 from runtime.spec import Task
+from toolkit.backbones.catalog import find_architecture
 from toolkit.backbones.pooling import POOLINGS, Pooling
 from toolkit.backbones.registry import WeightChoice
 from toolkit.extra_outputs import ExtraOutputs
@@ -27,6 +28,9 @@ DISTORTED_VIEWS = 5
 _MAX_VIEWS = 100
 #: Pixels. The networks halve their input five times; beyond the upper end a picture takes seconds on a small device.
 LEAST_INPUT, MOST_INPUT = 32, 1024
+#: Of ``best_settings``: the better of the two networks that need no download, and how much larger than an
+#: architecture's own its input is, before it becomes a multiple of 32: 288 pixels for 224.
+BEST_ARCHITECTURE, BEST_SCALE = "efficientnet_lite0", 9 / 7
 # Of a model's name, bytes: file systems allow 255 for a file name, and exports append to it.
 _MAX_NAME_BYTES = 100
 
@@ -138,3 +142,26 @@ def file_name(name: str) -> str:
     printable = "".join(c if c.isprintable() else "_" for c in name)
     safe = re.sub(r"[\s/\\:*?\"<>|]+", "_", printable).strip("._").lstrip("-")
     return safe.encode()[:_MAX_NAME_BYTES].decode(errors="ignore")
+
+
+def best_settings(options: TrainOptions) -> TrainOptions:
+    """The options, with what did best where they leave the network open: which, how large its input, its pool.
+
+    Measured on photographs that no part of the training had seen; docs/training.md has the figures.
+
+    Args:
+        options: what they say stays.
+
+    Raises:
+        UsageError: they go on from a bundle, which decides all that, or name an architecture that is not known.
+    """
+    if options.earlier is not None:
+        raise UsageError("--best chooses the network, and --from brings one; leave one of them out")
+    architecture = find_architecture(options.architecture or BEST_ARCHITECTURE)
+    larger = round(architecture.input_size * BEST_SCALE / LEAST_INPUT) * LEAST_INPUT
+    return replace(
+        options,
+        architecture=architecture.name,
+        input_size=options.input_size or larger,
+        pooling=options.pooling or "avg-max",
+    )

@@ -209,7 +209,7 @@ def _old_defaults(state: _Translation) -> None:
     """What an old command left out, and what that means now."""
     if not _given(state, "--eval-interval"):
         state.words = [f"--eval-interval={_EVAL_INTERVAL}", *state.words]
-    if not _given(state, "--architecture") and not _given(state, "--from"):  # a bundle brings its network
+    if not any(_given(state, option) for option in ("--architecture", "--best", "--from")):
         state.notice(f"no --architecture: {DEFAULT_ARCHITECTURE} is trained (retrain.py's default was inception_v3)")
     if not _given(state, "--steps"):
         state.notice(

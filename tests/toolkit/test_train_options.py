@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.bundle import ModelBundle
+from converters.bundle import MODEL_FILE, ModelBundle
+from runtime.errors import UsageError
 from tests.toolkit.pictures import make_classes
 from toolkit.head import HeadOptions
-from toolkit.options import Reports, TrainOptions
+from toolkit.options import Reports, TrainOptions, best_settings
 from toolkit.prepare import prepare
 from toolkit.records import targets_of
 from toolkit.train import train
@@ -113,3 +115,26 @@ def test_rows_of_what_is_learned(photos: Path, options: TrainOptions) -> None:
     assert len(prepared.data("test", views=True)) == len(prepared.images("test")), "what is tested has no views"
     numbers = [set(prepared.data(share).groups) for share in ("training", "validation", "test")]
     assert sum(map(len, numbers)) == len(set.union(*numbers)) == 180
+
+
+def test_the_best_settings_leave_what_was_said() -> None:
+    best = best_settings(TrainOptions())
+    assert (best.architecture, best.input_size, best.pooling) == ("efficientnet_lite0", 288, "avg-max")
+    said = best_settings(TrainOptions(architecture="mobilenet_0.25_128", pooling="avg"))
+    assert (said.architecture, said.input_size, said.pooling) == ("mobilenet_0.25_128", 160, "avg")
+    assert best_settings(TrainOptions(architecture="inception_v3")).input_size == 384
+    assert best_settings(TrainOptions(input_size=224)).input_size == 224
+    with pytest.raises(UsageError, match="--best chooses the network, and --from brings one"):
+        best_settings(TrainOptions(earlier=Path("model")))
+    with pytest.raises(UsageError, match="the pooling must be one of avg, avg-max, not 'max'"):
+        TrainOptions(pooling="max")  # type: ignore[arg-type]
+
+
+def test_the_pooling_is_kept(photos: Path, options: TrainOptions) -> None:
+    result = train(photos, replace(options, pooling="avg-max"))
+    assert result.spec.provenance["pooling"] == "avg-max"
+    model = result.folder / MODEL_FILE
+    with zipfile.ZipFile(model) as archive:
+        config = json.loads(archive.read("config.json"))
+    kinds = {layer["name"]: layer["class_name"] for layer in config["config"]["layers"]}
+    assert (kinds["max_pool"], kinds["features"]) == ("MaxPooling2D", "Concatenate")

@@ -32,6 +32,7 @@ and its preprocessing, from which `toolkit convert` makes the files for the devi
 _EPILOG = """\
 examples:
   toolkit train photos/
+  toolkit train photos/ --best --mode finetune
   toolkit train photos/ --architecture efficientnet_lite0 --output-dir flowers
   toolkit train photos/ --architecture mobilenet_0.50_160 --model-dir weights/
   toolkit train photos/ --testing-percentage 20
