@@ -73,7 +73,7 @@ def finetune(
         training: what is learned.
         validation: decides which weights are kept, and when training stops; may be empty.
         task: of the targets.
-        preprocessing: of the model.
+        preprocessing: of the views; their size need not be that of the backbone's input.
         options: how.
         checkpoint_dir: folder of checkpoints; they are named by everything that decides the run.
         notify: is told in one line what happens.
@@ -89,7 +89,8 @@ def finetune(
         MissingPackageError: TensorFlow is not installed.
     """
     import_tensorflow()
-    net = net_of(backbone, options.precision)
+    architecture = replace(backbone.architecture, input_size=preprocessing.height)
+    net = net_of(replace(backbone, architecture=architecture), options.precision)
     model = TrainedModel(
         net, head, task, options, auto_blocks(backbone.architecture) if options.unfreeze == "auto" else options.unfreeze
     )

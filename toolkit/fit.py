@@ -165,13 +165,14 @@ def _tune(prepared: Prepared, head: Head, options: TrainOptions, notify: Notify)
     from toolkit.finetune import finetune, scratch
 
     train = finetune if options.mode == "finetune" else scratch
+    size = options.tuning.train_size or prepared.preprocessing.height
     return train(
         prepared.backbone,
         tuple((layer.kernel, layer.bias) for layer in head.layers),
         _pictures(prepared, "training", options),
         _pictures(prepared, "validation", options),
         prepared.index.task,
-        prepared.preprocessing,
+        replace(prepared.preprocessing, height=size, width=size),
         options.tuning,
         prepared.cache_dir / "checkpoints",
         notify,

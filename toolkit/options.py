@@ -16,7 +16,7 @@ from toolkit.extra_outputs import ExtraOutputs
 from toolkit.head import HeadOptions
 from toolkit.reject import RejectChoice
 from toolkit.split import SplitOptions
-from toolkit.training.options import FinetuneOptions
+from toolkit.training.options import LEAST_INPUT, MOST_INPUT, FinetuneOptions
 from toolkit.views import MODERN, Augmentation
 
 Mode = Literal["bottleneck", "finetune", "scratch"]
@@ -26,8 +26,6 @@ DEFAULT_VIEWS = 0
 #: The same where a distortion is asked for.
 DISTORTED_VIEWS = 5
 _MAX_VIEWS = 100
-#: Pixels. The networks halve their input five times; beyond the upper end a picture takes seconds on a small device.
-LEAST_INPUT, MOST_INPUT = 32, 1024
 #: Of ``best_settings``: the better of the two networks that need no download, and how much larger than an
 #: architecture's own its input is, before it becomes a multiple of 32: 288 pixels for 224.
 BEST_ARCHITECTURE, BEST_SCALE = "efficientnet_lite0", 9 / 7
@@ -158,10 +156,9 @@ def best_settings(options: TrainOptions) -> TrainOptions:
     if options.earlier is not None:
         raise UsageError("--best chooses the network, and --from brings one; leave one of them out")
     architecture = find_architecture(options.architecture or BEST_ARCHITECTURE)
-    larger = round(architecture.input_size * BEST_SCALE / LEAST_INPUT) * LEAST_INPUT
-    return replace(
-        options,
-        architecture=architecture.name,
-        input_size=options.input_size or larger,
-        pooling=options.pooling or "avg-max",
-    )
+    size = options.input_size or round(architecture.input_size * BEST_SCALE / LEAST_INPUT) * LEAST_INPUT
+    tuning = options.tuning
+    if options.mode == "finetune" and tuning.train_size is None:
+        tuning = replace(tuning, train_size=min(size, architecture.input_size))
+    pooling = options.pooling or "avg-max"
+    return replace(options, architecture=architecture.name, input_size=size, pooling=pooling, tuning=tuning)

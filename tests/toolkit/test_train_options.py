@@ -124,6 +124,8 @@ def test_the_best_settings_leave_what_was_said() -> None:
     assert (said.architecture, said.input_size, said.pooling) == ("mobilenet_0.25_128", 160, "avg")
     assert best_settings(TrainOptions(architecture="inception_v3")).input_size == 384
     assert best_settings(TrainOptions(input_size=224)).input_size == 224
+    tuned = best_settings(TrainOptions(mode="finetune"))
+    assert (tuned.input_size, tuned.tuning.train_size, best.tuning.train_size) == (288, 224, None)
     with pytest.raises(UsageError, match="--best chooses the network, and --from brings one"):
         best_settings(TrainOptions(earlier=Path("model")))
     with pytest.raises(UsageError, match="the pooling must be one of avg, avg-max, not 'max'"):

@@ -157,6 +157,13 @@ def _add_tuning(group: argparse._ArgumentGroup) -> None:
         help="what is trained of the network: all of it, its last N blocks, or from a block up (default: all but the "
         "lowest blocks)",
     )
+    group.add_argument(
+        "--train-size",
+        metavar="PIXELS",
+        type=int,
+        help="height and width of the views that the network is trained on: smaller ones are quicker, and what is seen "
+        "in them is no smaller than in whole pictures (default: the input's; with --best the architecture's)",
+    )
     group.add_argument("--epochs", metavar="N", type=int, help="passes over the pictures (default: 10; scratch 100)")
     group.add_argument(
         "--patience",
@@ -244,7 +251,7 @@ def _tuning(args: argparse.Namespace) -> FinetuneOptions:
     from toolkit.training.options import SCRATCH, FinetuneOptions
 
     names = ["epochs", "patience", "layer_decay", "weight_decay", "mixup", "ema", "label_smoothing"]
-    names += ["learning_rate", "batch_size"]
+    names += ["learning_rate", "batch_size", "train_size"]
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     augmentation = _augmentation(args)
     if augmentation is not None:

@@ -17,7 +17,8 @@ from runtime.images import decode_image
 from runtime.interpreter import LoadedModel
 from runtime.preprocess import normalize, resize
 from tests.toolkit.training.small_run import OPTIONS, PREPROCESSING, run, share, small_backbone, target_matrix
-from toolkit.backbones.registry import LayeredBackbone
+from toolkit.backbones.catalog import find_architecture
+from toolkit.backbones.registry import LayeredBackbone, load_backbone
 from toolkit.features import extract_features
 from toolkit.finetune import FinetuneResult, blended, finetune, scratch, zero_head
 from toolkit.head import HeadOptions
@@ -169,6 +170,21 @@ def colour_folder(root: Path) -> Path:
             pixels = random.normal(colour, 30, (40, 40, 3)).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(root / label / f"{number:02}.png")
     return root
+
+
+@pytest.mark.parametrize("name", ["mobilenet_0.25_128", "mobilenet_v3_small"])
+def test_smaller_views_than_the_input(name: str, tmp_path: Path) -> None:
+    colours = colour_folder(tmp_path / "pictures")
+    architecture = replace(find_architecture(name), input_size=64).pooled("avg-max")
+    backbone = load_backbone(architecture, weights="none", cache_dir=tmp_path)
+    head = zero_head(architecture.feature_count, 4)
+    options = replace(OPTIONS, epochs=1, unfreeze="1", save_seconds=60.0)
+    shares = (share(colours, 0, 3), share(colours, 3, 4))
+    result = finetune(backbone, head, *shares, "single-label", PREPROCESSING, options, tmp_path)
+    assert PREPROCESSING.height == 32
+    assert result.backbone.architecture == architecture
+    assert result.backbone.digest != backbone.digest
+    assert LoadedModel(result.backbone.tflite(tmp_path), threads=1).input_shape[1:3] == (64, 64)
 
 
 def test_scratch_learns_colours(tmp_path: Path) -> None:

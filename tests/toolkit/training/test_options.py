@@ -30,6 +30,7 @@ from toolkit.views import Augmentation
         ({"warm_up": 1.0}, "--warm-up"),
         ({"patience": -1}, "--patience"),
         ({"seed": -1}, "--seed"),
+        ({"train_size": 16}, "--train-size must be 32 to 1024 pixels, not 16"),
         ({"save_seconds": 0.0}, "--save-seconds"),
         ({"batch_norm": "none"}, "--batch-norm must be frozen or batch, not 'none'"),
         ({"precision": "float16"}, "--precision must be float32 or bfloat16, not 'float16'"),
