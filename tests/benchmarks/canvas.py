@@ -126,9 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
             pixels = np.frombuffer(data, np.uint8).reshape(self.server.shape)[:, :, :3]
             name = self.server.pictures[int(found[1])][0]
             np.save(pixels_file(self.server.folder, name, found[2], found[3]), pixels)
-        else:
-            self.server.done.set()
         self._answer(b"", "text/plain")
+        if not found:  # the last word; the browser is ended on it
+            self.server.done.set()
 
     def _answer(self, content: bytes, kind: str) -> None:
         self.server.heard = time.monotonic()
