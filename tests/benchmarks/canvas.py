@@ -17,7 +17,7 @@ import numpy as np
 
 #: Ways to draw: from what, and with which ``imageSmoothingQuality``; "low" is what a page gets that says nothing
 #: (https://html.spec.whatwg.org/multipage/canvas.html#image-smoothing). An ``<img>`` is decoded as it is drawn, an
-#: ImageBitmap is there in full size, as a frame of a camera is.
+#: ImageBitmap is there in full size.
 WAYS = (("img", "low"), ("img", "high"), ("bitmap", "low"), ("bitmap", "high"))
 # Seconds without a word from the page after which it is given up.
 _PATIENCE = 60.0
