@@ -143,6 +143,9 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, received: 
 
 
 def _ended(name: str, number: int) -> int:
+    from runtime.quiet import release_stderr
+
+    release_stderr()
     what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
     sys.stderr.write(f"\n{name}: {what}\n")
     return _SIGNALLED + number

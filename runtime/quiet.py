@@ -35,6 +35,14 @@ def quiet_stderr() -> Iterator[None]:
         _HELD.end()
 
 
+def release_stderr() -> None:
+    """Let standard error through again, for the last words of a process that a signal ends.
+
+    The signal may have come where a block begins, so that none ends it; and other threads may be in blocks of theirs.
+    """
+    _HELD.release()
+
+
 class _Held:
     """Standard error, while blocks hold it back."""
 
@@ -58,9 +66,9 @@ class _Held:
             except OSError:  # nowhere to hold it
                 os.close(saved)
                 return
+            self._saved, self._caught = saved, caught  # first: Ctrl-C may come between any two lines
             sys.stderr.flush()
             os.dup2(caught.fileno(), 2)
-            self._saved, self._caught = saved, caught
 
     def show(self) -> None:
         with self._lock:
@@ -70,6 +78,11 @@ class _Held:
                 os.write(self._saved, self._caught.read()[-20_000:])
                 self._caught.seek(0)
                 self._caught.truncate()  # blocks around this one do not show it again
+
+    def release(self) -> None:
+        with self._lock:
+            if self._saved is not None:
+                os.dup2(self._saved, 2)
 
     def end(self) -> None:
         with self._lock:

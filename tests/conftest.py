@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ from tests.bundles import flower_model, shapes, small_bundle  # noqa: F401 - fix
 from tests.environments import LOCK_FILE, make_environment, python_for_tflite_runtime
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Tests that run in the background or after `nohup` have these ignored, and so would the processes that they start.
+for _name in ("SIGINT", "SIGHUP"):
+    if signal.getsignal(_number := getattr(signal, _name, signal.SIGINT)) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 SHARED = ROOT.parent / "shared"
 
 

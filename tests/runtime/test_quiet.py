@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import argparse
 import os
 import threading
 
 import pytest
 
+from runtime.command import run_command
 from runtime.errors import ModelError
 from runtime.quiet import quiet_stderr
 
@@ -56,3 +58,28 @@ def test_blocks_within_blocks_show_it_once(capfd: pytest.CaptureFixture[str]) ->
         raise ValueError("why")
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "ERROR: reason\nafter\n"
+
+
+def test_the_last_words_of_a_process_are_heard(capfd: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C while another thread is in a block, or where a block has begun and will not end."""
+    inside, left = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with quiet_stderr():
+            inside.set()
+            left.wait(10)
+
+    def run(_args: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert inside.wait(10)
+    parser = argparse.ArgumentParser("toolkit")
+    parser.set_defaults(run=run)
+    assert run_command(parser, []) == 130
+    assert capfd.readouterr().err == "\ntoolkit: interrupted\n"
+    left.set()
+    thread.join()
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
