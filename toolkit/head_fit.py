@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.spec import Task
+from toolkit.blas_threads import one_blas_thread
 from toolkit.head import Bools, Floats, Head, HeadOptions, Layer, image_weights, soft_targets
 from toolkit.head_descent import HiddenOptions, descend, fit_hidden
 from toolkit.head_training import PENALTIES, Examples, LinearFit, fit_linear
@@ -175,13 +176,14 @@ def _with_hidden(
 ) -> Head:
     plain = replace(options, class_weights="none")
     judged = examples_of(validation, task, plain) if len(validation) else None
-    layers = fit_hidden(
-        examples_of(training, task, options),
-        judged,
-        task,
-        HiddenOptions(units=options.hidden, seed=options.seed),
-        lambda _epoch, _loss: on_progress(),
-    )
+    with one_blas_thread():  # products of a batch are small
+        layers = fit_hidden(
+            examples_of(training, task, options),
+            judged,
+            task,
+            HiddenOptions(units=options.hidden, seed=options.seed),
+            lambda _epoch, _loss: on_progress(),
+        )
     return Head(tuple(Layer(kernel, bias) for kernel, bias in layers), task)
 
 
