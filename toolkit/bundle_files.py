@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,6 @@ from converters.tensorflow import import_tensorflow
 from runtime.errors import EdgeExportError
 from runtime.quiet import quiet_stderr
 from runtime.spec import SPEC_FILE_NAME, ModelSpec
-from toolkit.backbones.keras_body import KerasBody
-from toolkit.backbones.layers import is_layered
 from toolkit.backbones.registry import Backbone
 from toolkit.head import Floats, Head
 from toolkit.keras_file import head_names, write_keras_file
@@ -83,7 +81,6 @@ def fill_bundle(
     folder: Path,
     cache_dir: Path,
     illustrate: Callable[[ReportContent], ReportContent] = lambda report: report,
-    body: Callable[[], KerasBody] | None = None,
 ) -> None:
     """Write all files of a bundle into a folder.
 
@@ -92,38 +89,19 @@ def fill_bundle(
         folder: is there, and empty.
         cache_dir: of the toolkit; what only Keras can write is kept in it.
         illustrate: adds to the report what takes long; runs beside the writing of the other files.
-        body: see ``begin_body``.
     """
     with ThreadPoolExecutor(1) as aside:
         page = aside.submit(lambda: write_report(illustrate(content.report), folder / bundle.REPORT_PAGE))
-        _write_files(content, folder, cache_dir, None if body is None else body())
+        _write_files(content, folder, cache_dir)
         page.result()
 
 
-def begin_body(backbone: Backbone, mode: str, cache_dir: Path, aside: Executor) -> Callable[[], KerasBody] | None:
-    """Have another thread make, while the head trains, what the model file holds of the network.
-
-    Args:
-        backbone: that the head is trained on.
-        mode: of the training.
-        cache_dir: of the toolkit.
-        aside: runs it.
-
-    Returns:
-        For ``fill_bundle``. None where the network is trained, too, or Keras has to write it.
-    """
-    if mode != "bottleneck" or not is_layered(backbone.architecture):
-        return None
-    return aside.submit(backbone.keras_body, cache_dir).result
-
-
-def _write_files(content: BundleContent, folder: Path, cache_dir: Path, body: KerasBody | None) -> None:
+def _write_files(content: BundleContent, folder: Path, cache_dir: Path) -> None:
     """All of them but the report."""
     spec = content.spec
     with quiet_stderr():
         layers = [(layer.kernel, layer.bias) for layer in content.head.layers]
-        path, activation = folder / bundle.MODEL_FILE, content.head.activation
-        write_keras_file(path, content.backbone, layers, activation, cache_dir, body)
+        write_keras_file(folder / bundle.MODEL_FILE, content.backbone, layers, content.head.activation, cache_dir)
     (folder / SPEC_FILE_NAME).write_text(spec.to_json(), encoding="utf-8")
     (folder / bundle.LABELS_FILE).write_bytes(spec.labels.as_lines().encode())
     digests = np.frombuffer(bytes.fromhex("".join(content.pictures.calibration_digests)), np.uint8).reshape(-1, 32)

@@ -37,14 +37,7 @@ def head_names(count: int) -> list[str]:
     return [*(f"hidden_{number}" for number in range(1, count)), "scores"]
 
 
-def write_keras_file(
-    path: Path,
-    backbone: Backbone,
-    head_layers: Kernels,
-    activation: str,
-    cache_dir: Path,
-    body: KerasBody | None = None,
-) -> None:
+def write_keras_file(path: Path, backbone: Backbone, head_layers: Kernels, activation: str, cache_dir: Path) -> None:
     """Write the model: normalised pictures, float32 (batch, size, size, 3) -> scores (batch, classes).
 
     Args:
@@ -54,13 +47,12 @@ def write_keras_file(
             last are followed by ReLU.
         activation: of the last layer; ``softmax`` or ``sigmoid``.
         cache_dir: of the toolkit; what only Keras can write is kept in it.
-        body: what ``backbone.keras_body`` gives, where it is there already.
 
     Raises:
         OSError: the file cannot be written.
         DataError: the cache cannot be written.
     """
-    body = body or backbone.keras_body(cache_dir)
+    body = backbone.keras_body(cache_dir)
     names = head_names(len(head_layers))
     activations = ["relu"] * (len(names) - 1) + [activation]
     entries = []

@@ -20,7 +20,7 @@ from runtime.file_kind import shown
 from runtime.spec import LabelList, ModelSpec
 from runtime.versions import package_version
 from toolkit.backbones.registry import Backbone
-from toolkit.bundle_files import BundleContent, begin_body, fill_bundle
+from toolkit.bundle_files import BundleContent, fill_bundle
 from toolkit.evaluation import Evaluation
 from toolkit.fit import SHARES, Fitted, fit
 from toolkit.head import Head
@@ -96,7 +96,6 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     with ThreadPoolExecutor(1) as aside:
         loading = aside.submit(_pictures, prepared, options)
         tail = begin_report(prepared, options.mode, aside)
-        body = begin_body(prepared.backbone, options.mode, prepared.cache_dir, aside)
         fitted = fit(prepared, options, reports, notify)
     prepared = fitted.prepared
     keep, lost = loading.result()
@@ -116,9 +115,7 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
     if written:
         notify("Writing the model")
         with_maps = partial(with_heat_maps, prepared=prepared, fitted=fitted, judged=judged, tail=tail)
-        write_bundle(
-            options.output_dir, lambda target: fill_bundle(content, target, prepared.cache_dir, with_maps, body)
-        )
+        write_bundle(options.output_dir, lambda target: fill_bundle(content, target, prepared.cache_dir, with_maps))
     extra = _extra_outputs(prepared, fitted, judged, options, reports.progress)
     if fitted.checkpoints is not None:  # only now is there nothing left to be killed in
         fitted.checkpoints.remove()
