@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.tensorflow import import_tensorflow
-from converters.whole_folder import clear_up, in_the_way, replace_folder
+from converters.whole_folder import clear_up, in_the_way, replace_folder, standing_still
 from runtime.errors import DataError, ModelError, UsageError, first_line
 from runtime.file_kind import shown
 from runtime.files import SYSTEM_FILES
@@ -195,20 +195,8 @@ def prepare_output_folder(folder: Path) -> None:
     """
     clear_up(folder)
     try:
-        if reason := in_the_way(folder):
-            raise UsageError(f"--output-dir {shown(folder)} cannot be used: {reason}")
-        if not folder.exists():
-            return
-        if not folder.is_dir():
-            raise UsageError(f"--output-dir {shown(folder)} is a file; name a folder")
-        if Path.cwd().is_relative_to(folder.resolve()):
-            raise UsageError(f"--output-dir {shown(folder)} is the current folder; name one that can be replaced")
-        names = {path.name for path in folder.iterdir()} - _KNOWN_NAMES
-        exports = folder / EXPORT_FOLDER
-        if exports.is_dir():
-            names |= {f"{EXPORT_FOLDER}/{path.name}" for path in exports.iterdir() if not _is_export(path.name)}
-    except FileNotFoundError:
-        return  # another run is replacing it at this moment: there is nothing in it that is not its own
+        with standing_still(folder):
+            names = _of_others(folder)
     except OSError as error:
         raise UsageError(f"--output-dir {shown(folder)} cannot be used: {error.strerror or error}") from error
     if names:
@@ -216,6 +204,23 @@ def prepare_output_folder(folder: Path) -> None:
             f"--output-dir {shown(folder)} holds {shown(min(names))}, which is no part of a model and would be lost; "
             "name another folder"
         )
+
+
+def _of_others(folder: Path) -> set[str]:
+    """What a folder to be replaced holds that is no part of a bundle."""
+    if reason := in_the_way(folder):
+        raise UsageError(f"--output-dir {shown(folder)} cannot be used: {reason}")
+    if not folder.exists():
+        return set()
+    if not folder.is_dir():
+        raise UsageError(f"--output-dir {shown(folder)} is a file; name a folder")
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise UsageError(f"--output-dir {shown(folder)} is the current folder; name one that can be replaced")
+    names = {path.name for path in folder.iterdir()} - _KNOWN_NAMES
+    exports = folder / EXPORT_FOLDER
+    if exports.is_dir():
+        names |= {f"{EXPORT_FOLDER}/{path.name}" for path in exports.iterdir() if not _is_export(path.name)}
+    return names
 
 
 def _is_export(name: str) -> bool:

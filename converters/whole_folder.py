@@ -11,6 +11,7 @@ import glob
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,7 +28,7 @@ _RANDOM = "[a-z0-9_]{8}"
 def in_the_way(folder: Path) -> str | None:
     """Why ``replace_folder`` would fail here, as far as that shows before; None where nothing does."""
     folder = folder.resolve()
-    above = next(parent for parent in folder.parents if parent.exists())
+    above = _above(folder)
     if not above.is_dir():
         return f"{shown(above)} is a file"
     if os.path.ismount(folder):
@@ -35,6 +36,17 @@ def in_the_way(folder: Path) -> str | None:
     places = [above, folder] if folder.exists() else [above]
     closed = next((place for place in places if not os.access(place, os.W_OK)), None)
     return None if closed is None else f"{shown(closed)} cannot be written to (read-only, or no permission)"
+
+
+@contextmanager
+def standing_still(folder: Path) -> Iterator[None]:
+    """No other process is between two steps of replacing this folder while the block looks at it."""
+    with locked(_above(folder.resolve())):
+        yield
+
+
+def _above(folder: Path) -> Path:
+    return next((parent for parent in folder.parents if parent.exists()), folder)
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -49,7 +61,7 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}{_NEW}", dir=folder.parent))
         alive = lock(staging)
     try:
-        staging.chmod(0o777 & ~_umask())
+        staging.chmod(_usual_mode(staging))
         fill(staging)
         with locked(folder.parent):
             _clear_up(folder)
@@ -123,7 +135,10 @@ def _swap(staging: Path, folder: Path) -> None:
     shutil.rmtree(retired, ignore_errors=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _usual_mode(empty: Path) -> int:
+    """The mode that a new folder gets here: asking for the umask would mean setting it, for every thread."""
+    sample = empty / "mode"
+    sample.mkdir()
+    mode = stat.S_IMODE(sample.stat().st_mode)
+    sample.rmdir()
+    return mode

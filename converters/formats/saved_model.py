@@ -9,7 +9,7 @@ from typing import Any
 
 from converters.formats.tracing import traced_model
 from converters.tensorflow import import_tensorflow
-from converters.whole_folder import in_the_way, replace_folder
+from converters.whole_folder import in_the_way, replace_folder, standing_still
 from runtime.errors import DataError, UsageError, first_line
 from runtime.file_kind import shown
 from runtime.files import SYSTEM_FILES
@@ -30,9 +30,10 @@ def check_saved_model_folder(folder: Path) -> None:
         UsageError: the folder is a file, cannot be read or written, or holds something else.
     """
     try:
-        if reason := in_the_way(folder):
-            raise UsageError(f"--saved-model-dir {shown(folder)} cannot be used: {reason}")
-        names = {path.name for path in folder.iterdir()} - _FILES - SYSTEM_FILES
+        with standing_still(folder):
+            if reason := in_the_way(folder):
+                raise UsageError(f"--saved-model-dir {shown(folder)} cannot be used: {reason}")
+            names = {path.name for path in folder.iterdir()} - _FILES - SYSTEM_FILES
     except FileNotFoundError:
         return
     except OSError as error:
