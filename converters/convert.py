@@ -97,8 +97,9 @@ def _convert(
     """Make, prove and hand over; the report, and what was refused."""
     notify("Loading the trained model")
     pictures = source.check_pictures()
-    reference = _reference(source, pictures, scratch)
     maker = Maker(source, options, notify)
+    maker.check_calibration()
+    reference = _reference(source, pictures, scratch)
     results, failures = [], []
     for kind in options.kinds:
         try:

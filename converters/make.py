@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.bias_correction import correct_biases
+from converters.formats.dynamic_range import to_dynamic
+from converters.formats.float16 import to_float16
 from converters.formats.tflite import quantize_int8, quantize_int16x8
 from converters.kinds import CALIBRATED
 from converters.options import ConvertOptions
@@ -30,6 +32,17 @@ class Maker:
     def __init__(self, source: Source, options: ConvertOptions, notify: Callable[[str], None]) -> None:
         self._source, self._options, self._notify = source, options, notify
 
+    def check_calibration(self) -> None:
+        """Make sure, before anything takes long, that there are the pictures that the kinds need.
+
+        Raises:
+            ModelError: there are none, or they are damaged.
+            UsageError: a stranger's model without pictures.
+        """
+        needing = [kind for kind in self._options.kinds if kind in CALIBRATED]
+        if needing and not len(self.images):
+            raise ModelError(f"{' and '.join(needing)} need calibration pictures, and {self._source.name} brings none")
+
     def make(self, kind: str) -> bytes:
         """A ``.tflite`` file without metadata.
 
@@ -47,13 +60,15 @@ class Maker:
             raise ModelError(f"TensorFlow cannot convert the model to {kind}: {first_line(error)}") from error
 
     def _make(self, kind: str) -> bytes:
-        if kind in CALIBRATED and not len(self.images):
-            raise ModelError(f"{kind} needs calibration pictures, and {self._source.name} brings none")
         if kind == "int8":
             made = quantize_int8(self.float32, self._ranges, self._options.in_out)
             return correct_biases(made, self.float32, self.images, self._source.spec.preprocessing)
         if kind == "int16x8":
             return quantize_int16x8(self.float32, self._ranges)
+        if kind == "float16":
+            return to_float16(self.float32)
+        if kind == "dynamic":
+            return to_dynamic(self.float32)
         return self.float32
 
     @cached_property

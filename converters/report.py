@@ -146,7 +146,7 @@ def _read_report(target: Path) -> dict[str, Any] | None:
         good = report["schema_version"] == _REPORT_VERSION and "made_from" in report
         # A name only: what stands in it is removed and read.
         plain = all(Path(entry["file"]).name == entry["file"] for entry in report["files"])
-        whole = all(_NEEDED <= entry.keys() for entry in report["files"])
+        whole = all(entry.keys() >= _NEEDED for entry in report["files"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no file, no JSON, edited by hand
         return None
     return report if good and plain and whole else None

@@ -60,7 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         nargs="?",
         const="int8",
         metavar="KIND",
-        help="also write a file of this kind: int8 (if none is named), float16, dynamic, int16x8, a list of them, or all",
+        help="also write a file of this kind: int8 (if none is named), float16, dynamic, int16x8, a list, or all",
     )
     parser.add_argument(
         "--io", choices=IN_OUT, default="uint8", help="what the int8 file takes and gives (default: uint8)"
