@@ -51,12 +51,21 @@ class Paired:
         Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages", 1947.
         """
         changed, worse = len(self.better) + len(self.worse), len(self.worse)
-        return sum(comb(changed, k) for k in range(worse, changed + 1)) / 2**changed
+        return float(sum(comb(changed, k) for k in range(worse, changed + 1)) / 2**changed)
 
     @property
     def may_be_chance(self) -> bool:
-        """Whether a loss of this size says nothing for sure; True where there is none."""
-        return self.chance > SIGNIFICANT
+        """Whether some pictures got worse, but so few that nothing is sure."""
+        return bool(self.worse) and self.chance > SIGNIFICANT
+
+    @classmethod
+    def from_json(cls, content: Any) -> Paired:
+        """What ``to_json`` gave.
+
+        Raises:
+            KeyError, TypeError: something else.
+        """
+        return cls(*(tuple(map(int, content[name])) for name in ("better", "worse", "other")))
 
     def to_json(self) -> dict[str, Any]:
         """For export.json: rows of the check pictures."""

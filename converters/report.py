@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from converters.bundle import (
     CALIBRATION_FILE,
+    EXPORT_PAGE,
     MODEL_FILE,
     REPORT_FILE,
     TEST_IMAGES_FILE,
@@ -17,16 +20,27 @@ from converters.bundle import (
     TestPictures,
 )
 from converters.options import ConvertOptions
-from converters.verify import ExportResult, Reference
+from converters.paired import Paired
+from converters.reference import Reference
+from converters.verify import ExportResult
 from runtime.errors import ModelError
-from runtime.spec import SPEC_FILE_NAME
+from runtime.spec import SPEC_FILE_NAME, ModelSpec
 from runtime.versions import package_version
 
-_REPORT_VERSION = 1
+#: 1 had no labels, one latency, and operators as texts.
+REPORT_VERSION = 2
 # Change it when the same bundle and options would give other files, or figures that an older report has not.
-_RECIPE = 2
+_RECIPE = 3
 _SOURCES = (MODEL_FILE, SPEC_FILE_NAME, CALIBRATION_FILE, TEST_IMAGES_FILE, TEST_SPLIT_FILE)
 _PACKAGES = ("edge-export-toolkit", "tensorflow", "tensorflow-cpu", "ai-edge-litert", "tflite-runtime")
+
+
+class Described(Protocol):
+    """Anything that says what model it is: a bundle, or another source."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the model is."""
 
 
 def export_key(bundle: ModelBundle) -> dict[str, Any]:
@@ -35,49 +49,92 @@ def export_key(bundle: ModelBundle) -> dict[str, Any]:
     Raises:
         ModelError: a file of the bundle cannot be read.
     """
-    versions = {package: found for package in _PACKAGES if (found := package_version(package)) is not None}
     try:
-        files = {name: _sha256(bundle.folder / name) for name in _SOURCES}
+        return made_from({name: _sha256(bundle.folder / name) for name in _SOURCES})
     except OSError as error:
         raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
-    return {"recipe": _RECIPE, "files": files, "versions": versions}
+
+
+def made_from(digests: Mapping[str, str], settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The same for any source.
+
+    Args:
+        digests: file name -> hex sha256 of what is converted and of what it is checked with.
+        settings: whatever else changes the files, as JSON values.
+    """
+    versions = {package: found for package in _PACKAGES if (found := package_version(package)) is not None}
+    key: dict[str, Any] = {"recipe": _RECIPE, "files": dict(digests), "versions": versions}
+    return key | ({"settings": dict(settings)} if settings else {})
 
 
 def make_report(
-    bundle: ModelBundle,
+    bundle: Described,
     key: dict[str, Any],
     options: ConvertOptions,
     reference: Reference,
     pictures: TestPictures,
     results: list[ExportResult],
 ) -> dict[str, Any]:
-    """The content of export.json."""
+    """The content of export.json.
+
+    Args:
+        bundle: or another source.
+        key: ``export_key`` or ``made_from``.
+        options: of the conversion.
+        reference: what the files were compared with.
+        pictures: that they were compared on.
+        results: the files, each kind once.
+    """
     names = ["trained", *(result.kind for result in results)]
     arrays = [reference.scores, *(result.scores for result in results)]
     return {
-        "schema_version": _REPORT_VERSION,
+        "schema_version": REPORT_VERSION,
         "name": bundle.spec.name,
         "backbone": bundle.spec.backbone,
+        "task": bundle.spec.task,
+        "labels": list(bundle.spec.labels),
+        "least_scores": list(reference.least_scores),
         "made_from": key,
         "max_accuracy_drop": options.max_accuracy_drop,
         "check_pictures": len(reference.scores),
         "trained": {"accuracy": reference.accuracy.to_json(), "unknown": reference.unknown},
-        "files": [result.to_json() | {"accepted": is_accepted(result.accuracy_drop, options)} for result in results],
+        "files": [
+            result.to_json() | {"accepted": is_accepted(result.accuracy_drop, options, result.paired)}
+            for result in results
+        ],
         "test_scores": [
             {"sha256": digest}
+            | ({"class_ids": pictures.truth[row].nonzero()[0].tolist()} if row < len(pictures.truth) else {})
             | {name: [round(float(s), 6) for s in array[row]] for name, array in zip(names, arrays, strict=True)}
             for row, digest in enumerate(pictures.digests)
         ],
     }
 
 
-def is_accepted(drop: float | None, options: ConvertOptions) -> bool:
-    """Whether a loss in points may be; None means that there was nothing to measure it with."""
-    return drop is None or drop <= options.max_accuracy_drop + 1e-9  # 2.0 as a difference of shares may be a hair more
+def is_accepted(drop: float | None, options: ConvertOptions, paired: Paired | None = None) -> bool:
+    """Whether a loss may be.
+
+    Args:
+        drop: in points; None means that there was nothing to measure it with.
+        options: with the limit.
+        paired: the pictures behind it: a loss that may be chance is no reason to refuse a file. None lets the drop
+            alone decide.
+    """
+    if drop is None or drop <= options.max_accuracy_drop + 1e-9:  # 2.0 as a difference of shares may be a hair more
+        return True
+    return paired is not None and paired.may_be_chance
 
 
-def hand_over(results: list[ExportResult], report: dict[str, Any], target: Path) -> list[str]:
+def hand_over(
+    results: list[ExportResult], report: dict[str, Any], target: Path, page: bytes | None = None
+) -> list[str]:
     """Move accepted files into place, one atomic step each, the report last; drop stale ones.
+
+    Args:
+        results: the files.
+        report: the content of export.json.
+        target: folder for all of them.
+        page: the content of export.html; None leaves one that is there.
 
     Returns:
         Names of the stale files that were dropped.
@@ -87,9 +144,11 @@ def hand_over(results: list[ExportResult], report: dict[str, Any], target: Path)
     """
     accepted = {entry["file"] for entry in report["files"] if entry["accepted"]}
     # Written before anything is taken away: a full disk is found out here.
-    temporary = target / f".{REPORT_FILE}"
+    texts = {REPORT_FILE: report_bytes(report)} | ({} if page is None else {EXPORT_PAGE: page})
+    temporary = {name: target / f".{name}" for name in texts}
     try:
-        temporary.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        for name, content in texts.items():
+            temporary[name].write_bytes(content)
         stale = sorted(name for name in _files_of(target) - accepted if (target / name).exists())
         for name in stale:
             (target / name).unlink(missing_ok=True)
@@ -97,21 +156,42 @@ def hand_over(results: list[ExportResult], report: dict[str, Any], target: Path)
         for result in results:
             if result.path.name in accepted:
                 result.path.replace(target / result.path.name)
-        temporary.replace(target / REPORT_FILE)
+        for name in sorted(temporary):  # export.json, which says that all is there, after export.html
+            temporary[name].replace(target / name)
         return stale
+    finally:
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
+
+
+def report_bytes(report: dict[str, Any]) -> bytes:
+    """export.json as it is written; lone surrogates, which UTF-8 has not, come as JSON's escapes."""
+    return (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
+
+
+def put_page(target: Path, page: bytes) -> None:
+    """Write export.html alone, whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    temporary = target / f".{EXPORT_PAGE}"
+    try:
+        temporary.write_bytes(page)
+        temporary.replace(target / EXPORT_PAGE)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> dict[str, Any] | None:
     """The report of an earlier conversion that gave all that is asked for now, with its files unchanged."""
-    report = _read_report(target)
+    report = read_report(target)
     if report is None or report["made_from"] != key:
         return None
     entries = {entry["kind"]: entry for entry in report["files"]}
     for kind in options.kinds:
         entry = entries.get(kind)
-        if entry is None or not is_accepted(entry["accuracy_drop"], options) or not _is_intact(target, entry):
+        if entry is None or not _is_accepted(entry, options) or not _is_intact(target, entry):
             return None
     wanted = [
         entry
@@ -123,7 +203,7 @@ def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> di
 
 def carry_over(report: dict[str, Any], target: Path, options: ConvertOptions) -> dict[str, Any]:
     """Add files of kinds that were not asked for now but lie there, made from the same bundle and accepted."""
-    earlier = _read_report(target)
+    earlier = read_report(target)
     if earlier is None or earlier["made_from"] != report["made_from"]:
         return report
     kept = [
@@ -139,27 +219,45 @@ def carry_over(report: dict[str, Any], target: Path, options: ConvertOptions) ->
     return report | {"files": report["files"] + kept, "test_scores": scores}
 
 
+def read_report(target: Path) -> dict[str, Any] | None:
+    """The report in a folder; None where there is none that this version wrote."""
+    report = _any_report(target)
+    if report is None or report["schema_version"] != REPORT_VERSION or "made_from" not in report:
+        return None
+    needed = {"kind", "sha256", "accuracy_drop", "changed", "accepted"}
+    try:
+        for entry in report["files"]:
+            Paired.from_json(entry["changed"])
+            if not needed <= entry.keys():
+                return None
+    except (KeyError, TypeError, ValueError):
+        return None
+    return report
+
+
+def _is_accepted(entry: dict[str, Any], options: ConvertOptions) -> bool:
+    return is_accepted(entry["accuracy_drop"], options, Paired.from_json(entry["changed"]))
+
+
 def _is_intact(target: Path, entry: dict[str, Any]) -> bool:
     path = target / entry["file"]
     return path.is_file() and bool(_sha256(path) == entry["sha256"])
 
 
-def _read_report(target: Path) -> dict[str, Any] | None:
-    """The report in a folder; None where there is none that this version wrote."""
-    try:
+def _any_report(target: Path) -> dict[str, Any] | None:
+    """The report that this or an earlier version wrote."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # no file, no JSON, edited by hand
         report: dict[str, Any] = json.loads((target / REPORT_FILE).read_bytes())
-        good = report["schema_version"] == _REPORT_VERSION and "made_from" in report
+        known = report["schema_version"] in range(1, REPORT_VERSION + 1)
         # A name only: what stands in it is removed and read.
-        plain = all(Path(entry["file"]).name == entry["file"] for entry in report["files"])
-        whole = all({"kind", "sha256", "accuracy_drop", "accepted"} <= entry.keys() for entry in report["files"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no file, no JSON, edited by hand
-        return None
-    return report if good and plain and whole else None
+        if known and all(Path(entry["file"]).name == entry["file"] for entry in report["files"]):
+            return report
+    return None
 
 
 def _files_of(target: Path) -> set[str]:
     """Names of the files that an earlier conversion put there."""
-    report = _read_report(target)
+    report = _any_report(target)
     return set() if report is None else {entry["file"] for entry in report["files"]}
 
 
