@@ -153,7 +153,8 @@ carry the figure with so many pictures; the dashed line is the trained model" if
 <section>
 <h2>Files</h2>
 <div class="scroll"><table>
-<thead><tr><th>file</th><th>size</th>{% if measured %}<th>accuracy</th><th>drop,<br>points</th><th>better /<br>worse</th>
+<thead><tr><th>file</th><th>size</th>{% if measured %}<th>accuracy</th><th>drop,<br>points</th>
+<th>better /<br>worse</th>
 {% endif %}<th>same<br>answer</th><th>score<br>difference</th><th>{{ files[0].threads if files else "" }}
 threads</th><th>1 thread</th><th>memory</th></tr></thead>
 <tbody>

@@ -136,7 +136,8 @@ def _drawn(frame: _Frame, dot: Dot, colour: int) -> str:
         low, high = (frame.y(end) for end in dot.interval)
         interval = f'<path class="whisker k{colour}" d="M{x:.1f} {low:.1f}V{high:.1f}"/>'
     tip = escape(f"{dot.name}: {dot.size / 1e6:.2f} MB, {dot.share:.1%}, {dot.latency:.1f} ms")
-    return f'{interval}<circle class="dot k{colour}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{tip}</title></circle>'
+    place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"'
+    return f'{interval}<circle class="dot k{colour}" {place}><title>{tip}</title></circle>'
 
 
 def _dot_box(frame: _Frame, dot: Dot) -> _Box:

@@ -120,7 +120,12 @@ def is_accepted(drop: float | None, options: ConvertOptions, paired: Paired | No
         paired: the pictures behind it: a loss that may be chance is no reason to refuse a file. None lets the drop
             alone decide.
     """
-    if drop is None or drop <= options.max_accuracy_drop + 1e-9:  # 2.0 as a difference of shares may be a hair more
+    return is_accepted_loss(drop, options.max_accuracy_drop, paired)
+
+
+def is_accepted_loss(drop: float | None, limit: float, paired: Paired | None = None) -> bool:
+    """The same with the limit itself, in points."""
+    if drop is None or drop <= limit + 1e-9:  # 2.0 as a difference of shares may be a hair more
         return True
     return paired is not None and paired.may_be_chance
 
