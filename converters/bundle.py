@@ -46,6 +46,7 @@ REPORT_PAGE = "report.html"
 EXPORT_FOLDER = "export"
 #: What ``toolkit convert`` keeps in its folder beside the files themselves.
 REPORT_FILE = "export.json"
+EXPORT_PAGE = "export.html"
 SCRATCH_PREFIX = ".convert-"
 _FILES = (
     MODEL_FILE,
@@ -226,7 +227,7 @@ def _of_others(folder: Path) -> set[str]:
 def _is_export(name: str) -> bool:
     """Whether ``toolkit convert`` may have put a file of this name into its folder."""
     return (
-        name in {REPORT_FILE, f".{REPORT_FILE}", *SYSTEM_FILES}
+        name in {REPORT_FILE, f".{REPORT_FILE}", EXPORT_PAGE, f".{EXPORT_PAGE}", *SYSTEM_FILES}
         or name.startswith(SCRATCH_PREFIX)
         or (name.endswith(("_float32.tflite", "_int8.tflite")))
     )

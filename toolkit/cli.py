@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from runtime.command import CommandParser, HelpFormatter, run_command
 from runtime.errors import MissingPackageError
-from toolkit.commands import architectures, convert, evaluate, inspect, predict, sample_data, train
+from toolkit.commands import architectures, convert, evaluate, inspect, predict, sample_data, train, verify
 from toolkit.retrain_flags import with_new_names
 
 _DESCRIPTION = "From a folder of pictures to a model that classifies on a Raspberry Pi or a phone."
@@ -40,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (inspect, train, convert, evaluate, predict, architectures, sample_data):
+    for command in (inspect, train, convert, verify, evaluate, predict, architectures, sample_data):
         command.add_parser(commands)
     return parser
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters import verify
+from converters import processes
 from converters.accuracy import Accuracy
 from converters.answers import answers
 from converters.metadata import add_metadata
@@ -143,14 +143,14 @@ def test_how_it_failed(exported: Path, reference: Reference, tmp_path: Path, scr
 
 
 def test_a_model_that_does_not_end(exported: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "_TIMEOUT", 0.01)
+    monkeypatch.setattr(processes, "_TIMEOUT", 0.01)
     with pytest.raises(ModelError, match=r"does not end within 0.01 seconds"):
         run_in_process(exported, reference.images)
 
 
 def test_scores_that_are_no_numbers(exported: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = np.full_like(reference.scores, np.nan)
-    monkeypatch.setattr(verify, "run_in_process", lambda *_: (broken, {}))
+    monkeypatch.setattr("converters.verify.run_in_process", lambda *_: (broken, {}))
     with pytest.raises(ModelError, match="gives scores that are not numbers"):
         verify_file(exported, "int8", reference)
 
