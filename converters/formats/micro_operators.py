@@ -31,15 +31,16 @@ _WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 def code_name(code: Any) -> str:
     """Name of an ``OperatorCodeT``."""
     # The older field is a byte and holds 127 for every later operator; older files lack the newer field.
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    number = int(max(code.builtinCode, code.deprecatedBuiltinCode))
     if number == CUSTOM_CODE:
-        return shown((code.customCode or b"CUSTOM").decode(errors="replace"))
+        return shown(str((code.customCode or b"CUSTOM").decode(errors="replace")))
     return operator_name(number)
 
 
 def type_name(tensor: Any) -> str:
     """Such as ``int8``."""
-    return TENSOR_TYPES[tensor.type][0]
+    name, _ = TENSOR_TYPES[int(tensor.type)]
+    return name
 
 
 def registering_methods(model: Any) -> list[str]:
