@@ -10,11 +10,12 @@ from converters.flatbuffer_model import pack_model, unpack_model
 _KEPT = frozenset({b"OfflineMemoryAllocation"})
 
 
-def lean_model(content: bytes) -> bytes:
+def lean_model(content: bytes, *, keep_names: bool = False) -> bytes:
     """The model with the same operators and weights, without metadata, zip, signatures and names.
 
     Args:
         content: of a ``.tflite`` file.
+        keep_names: of tensors, by which compilers may tell them apart.
 
     Returns:
         Another, which gives the same results.
@@ -29,7 +30,7 @@ def lean_model(content: bytes) -> bytes:
     for graph in model.subgraphs:
         graph.name = None
         for tensor in graph.tensors:
-            tensor.name = None
+            tensor.name = tensor.name if keep_names else None
             if tensor.quantization is not None:
                 tensor.quantization.min = tensor.quantization.max = None
     _drop_unused_buffers(model)
