@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.atomic import clear_leftovers, write_bytes
 from runtime.errors import DataError
 from runtime.file_kind import shown
-from toolkit.atomic import clear_leftovers, write_bytes
 
 # How many are kept: the newest, and the one before it in case the newest is damaged.
 _KEPT = 2

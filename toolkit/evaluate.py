@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.atomic import write_bytes
 from converters.bundle import METRICS_FILE, REPORT_PAGE
 from runtime.classifier import Classifier
 from runtime.contract import ModelContract, Overrides, read_contract
 from runtime.errors import DataError, ImageError, ModelError, UsageError
 from runtime.file_kind import shown
 from runtime.interpreter import LoadedModel
-from toolkit.atomic import write_bytes
 from toolkit.dataset import index_folder
 from toolkit.evaluation import Evaluation, truth_matrix
 from toolkit.folders import default_cache_dir

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converters.atomic import write_bytes
 from converters.bundle import LABELS_FILE, ModelBundle
 from converters.formats.frozen_graph import OUTPUT_NAME, check_output_name, frozen_graph
 from converters.formats.saved_model import check_saved_model_folder, write_saved_model
 from runtime.errors import UsageError
 from runtime.file_kind import shown
-from toolkit.atomic import write_bytes
 from toolkit.tensorboard import Board, check_tensorboard, write_tensorboard
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from converters.atomic import clear_leftovers, write_bytes
 from runtime.errors import DataError
-from toolkit.atomic import clear_leftovers, write_bytes
 
 WRITING = """
 import os, sys, time
 from pathlib import Path
-from toolkit.atomic import write_bytes
+from converters.atomic import write_bytes
 def wait(_descriptor):
     print("ready", flush=True)
     time.sleep(60)
