@@ -112,7 +112,7 @@ def _convert(
             if kind == ALWAYS:
                 raise  # all others are made from it
             failures.append(str(error))
-    report = carry_over(make_report(source.spec, key, options, reference, pictures, results), target, options)
+    report = carry_over(make_report(source, key, options, reference, pictures, results), target, options)
     for name in hand_over(results, report, target):
         notify(f"Removed {name}: it is not what this model gives now")
     return report, failures
