@@ -115,7 +115,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def run(args: argparse.Namespace) -> int:
     """Predict as ``args`` asks; returns the exit code."""
-    from toolkit.predict.options import Hints, PredictOptions
+    from converters.inputs.hints import Hints
+    from toolkit.predict.options import PredictOptions
     from toolkit.predict.run import predict
 
     hints = Hints(

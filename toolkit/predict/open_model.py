@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from converters.inputs import bundle, frozen_graph, keras_file, saved_model, tflite_file
+from converters.inputs.hints import Hints
+from converters.inputs.predictor import Notify, Predictor
 from runtime.classify import DEFAULT_FOLDER, find_model
 from runtime.errors import UsageError
 from runtime.file_kind import contents, looks_like, shown
 from runtime.images import find_images
-from toolkit.predict.inputs import architecture, bundle, frozen_graph, keras_file, saved_model, tflite_file
-from toolkit.predict.options import Hints, PredictOptions
-from toolkit.predict.predictor import Notify, Predictor
+from toolkit.predict.inputs import architecture
+from toolkit.predict.options import PredictOptions
 
 _TFLITE = ".tflite"
 _KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.bundle import MODEL_FILE
+from converters.inputs.hints import Hints
+from converters.inputs.labels import choose_labels
+from converters.inputs.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, choose_preprocessing, range_before
+from converters.inputs.predictor import Floats, Notify, Predictor, for_labels, probabilities
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError, first_line
 from runtime.file_kind import contents, looks_like, shown
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
 from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
-from toolkit.predict.labels import choose_labels
-from toolkit.predict.options import Hints
-from toolkit.predict.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, choose_preprocessing, range_before
-from toolkit.predict.predictor import Floats, Notify, Predictor, for_labels, probabilities
 
 #: First bytes of ``.h5`` and ``.keras`` files.
 HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from converters.inputs import frozen_graph
+from converters.inputs.graph import Graph, TensorName, names
+from converters.inputs.graph_ends import describe_ends
+from converters.inputs.graph_session import GraphRunner
+from converters.inputs.hints import Hints
+from converters.inputs.pixels import choose_preprocessing
+from converters.inputs.predictor import Notify, Predictor
+from converters.inputs.saved_functions import FunctionRunner, Signature
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError
 from runtime.file_kind import contents, looks_like, shown
 from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
-from toolkit.predict.graph import Graph, TensorName, names
-from toolkit.predict.graph_ends import describe_ends
-from toolkit.predict.graph_session import GraphRunner
-from toolkit.predict.inputs import frozen_graph
-from toolkit.predict.options import Hints
-from toolkit.predict.pixels import choose_preprocessing
-from toolkit.predict.predictor import Notify, Predictor
-from toolkit.predict.saved_functions import FunctionRunner, Signature
 
 GRAPH_FILE = "saved_model.pb"
 # Of the graph that serves, tensorflow/python/saved_model/tag_constants.py; and of its usual signature.

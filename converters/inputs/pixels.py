@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from converters.inputs.hints import Hints
 from runtime.errors import ModelError, UsageError
 from runtime.spec import Preprocessing
-from toolkit.predict.options import Hints
 
 #: Height and width where neither the user nor the model says them; label_image.py's default.
 DEFAULT_SIZE = 299

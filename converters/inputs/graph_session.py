@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.inputs.graph import Graph, cut_out
+from converters.inputs.graph_ends import Ends
+from converters.inputs.graph_safety import RESTORING, check_operations
+from converters.inputs.predictor import Floats, probabilities
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError, one_line
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
-from toolkit.predict.graph import Graph, cut_out
-from toolkit.predict.graph_ends import Ends
-from toolkit.predict.graph_safety import RESTORING, check_operations
-from toolkit.predict.predictor import Floats, probabilities
 
 
 class GraphRunner:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.predict.graph import Graph, function_behind, function_graph
+from converters.inputs.graph import Graph, function_behind, function_graph
 
 # What leaves the values as they are.
 _SAME_VALUES = (

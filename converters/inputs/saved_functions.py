@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.inputs.graph import Graph, called_functions
+from converters.inputs.graph_ends import Ends
+from converters.inputs.graph_safety import check_operations
+from converters.inputs.graph_session import input_tensor, row_of_scores, what_failed
+from converters.inputs.predictor import Floats, probabilities
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError
 from runtime.file_kind import shown
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
-from toolkit.predict.graph import Graph, called_functions
-from toolkit.predict.graph_ends import Ends
-from toolkit.predict.graph_safety import check_operations
-from toolkit.predict.graph_session import input_tensor, row_of_scores, what_failed
-from toolkit.predict.predictor import Floats, probabilities
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from converters.inputs.graph import Graph
+from converters.inputs.graph_ends import find_ends
+from converters.inputs.graph_session import GraphRunner
+from converters.inputs.hints import Hints
+from converters.inputs.labels import choose_labels
+from converters.inputs.pixels import choose_preprocessing
+from converters.inputs.predictor import Notify, Predictor, for_labels
+from converters.inputs.saved_functions import FunctionRunner
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError
 from runtime.file_kind import contents, looks_like, shown
 from runtime.spec import Preprocessing
-from toolkit.predict.graph import Graph
-from toolkit.predict.graph_ends import find_ends
-from toolkit.predict.graph_session import GraphRunner
-from toolkit.predict.labels import choose_labels
-from toolkit.predict.options import Hints
-from toolkit.predict.pixels import choose_preprocessing
-from toolkit.predict.predictor import Notify, Predictor, for_labels
-from toolkit.predict.saved_functions import FunctionRunner
 
 
 def load(path: Path, hints: Hints, notify: Notify) -> Predictor:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from converters.inputs.graph import Graph, TensorName, function_behind, function_graph, names
+from converters.inputs.graph_values import Factors, factors_back, first_factor, size_constant
+from converters.inputs.hints import Hints
+from converters.inputs.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, range_before
 from runtime.errors import ModelError
-from toolkit.predict.graph import Graph, TensorName, function_behind, function_graph, names
-from toolkit.predict.graph_values import Factors, factors_back, first_factor, size_constant
-from toolkit.predict.options import Hints
-from toolkit.predict.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, range_before
 
 # retrain.py's default of --final_tensor_name, and label_image.py's of --output_layer.
 _USUAL_OUTPUTS = ("final_result", "InceptionV3/Predictions/Reshape_1")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from converters.inputs.hints import Hints
+from converters.inputs.labels import choose_labels
+from converters.inputs.predictor import Notify, Predictor
 from runtime.classifier import Classifier
 from runtime.contract import Overrides
 from runtime.errors import ModelError
 from runtime.file_kind import shown
 from runtime.quiet import quiet_stderr
-from toolkit.predict.labels import choose_labels
-from toolkit.predict.options import Hints
-from toolkit.predict.predictor import Notify, Predictor
 
 _TAKEN = frozenset({"labels", "mean", "std", "resample"})
 
