@@ -87,8 +87,10 @@ def describe_ends(graph: Graph, entry: TensorName, exit_: TensorName, name: str)
                 "--input-layer names another input"
             )
     size = _declared_size(node)
-    if node.op in _RESIZES:
-        size = size_constant(graph, node)
+    if node.op not in _PLACEHOLDERS:
+        resizes = (graph.nodes[n] for n in graph.ancestors([entry.node]) if graph.nodes[n].op in _RESIZES)
+        nearest = next(resizes, None)
+        size = size if nearest is None else size_constant(graph, nearest)
     pixels = RAW_RANGE if kind == _UINT8 else _guess_range(graph, entry, exit_)
     return Ends(entry, exit_, size, kind == _UINT8, pixels, _is_probability(graph, exit_.node))
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.inputs.frozen_part import FrozenPart
 from converters.inputs.graph import Graph, cut_out
 from converters.inputs.graph_ends import Ends
 from converters.inputs.graph_safety import RESTORING, check_operations
@@ -42,11 +43,13 @@ class GraphRunner:
     ) -> None:
         tf = import_tensorflow()
         self._name, self._ends, self._preprocessing = name, ends, preprocessing
+        self._has_variables = restore is not None
         part = cut_out(graph, ends.entry, [ends.exit.node])
         check_operations(part, name)
         if restore is not None:
             check_operations(cut_out(graph, ends.entry, [restore[0]]), name, RESTORING)
             part = cut_out(graph, ends.entry, [ends.exit.node, restore[0]])
+        self._part = part
         try:
             with quiet_stderr(), tf.Graph().as_default() as loaded:
                 tf.graph_util.import_graph_def(part, name="")
@@ -68,6 +71,23 @@ class GraphRunner:
         except Exception as error:
             raise ModelError(f"{self._name}: the graph fails when it runs: {what_failed(error)}") from error
         return row_of_scores(values, f"{self._name}: {self._ends.exit}")
+
+    def freeze(self) -> FrozenPart:
+        """What lies between the ends, with the variables' values in their place.
+
+        Raises:
+            ModelError: TensorFlow cannot do that.
+        """
+        part = cut_out(Graph(self._part), self._ends.entry, [self._ends.exit.node])
+        if self._has_variables:
+            tf = import_tensorflow()
+            freeze = tf.compat.v1.graph_util.convert_variables_to_constants
+            try:
+                with quiet_stderr(), self._session.graph.as_default():
+                    part = freeze(self._session, part, [self._ends.exit.node])
+            except Exception as error:
+                raise ModelError(f"{self._name}: its variables cannot be read: {what_failed(error)}") from error
+        return FrozenPart(part, str(self._ends.entry), str(self._ends.exit))
 
     def scores(self, pixels: NDArray[Any]) -> Floats:
         """The same as probabilities."""

@@ -21,6 +21,7 @@ class Hints:
         height: of the input, pixels.
         width: of the input, pixels.
         resample: resize filter.
+        usual_size: height and width where neither the user nor the model says them, pixels; label_image.py's default.
     """
 
     labels: str | None = None
@@ -31,6 +32,7 @@ class Hints:
     height: int | None = None
     width: int | None = None
     resample: ResampleFilter | None = None
+    usual_size: int = 299
 
     def refuse(self, allowed: frozenset[str], what: str) -> None:
         """Make sure that nothing was said but what is in ``allowed``.

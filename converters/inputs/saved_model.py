@@ -11,7 +11,7 @@ from converters.inputs.graph_ends import describe_ends
 from converters.inputs.graph_session import GraphRunner
 from converters.inputs.hints import Hints
 from converters.inputs.pixels import choose_preprocessing
-from converters.inputs.predictor import Notify, Predictor
+from converters.inputs.predictor import Network, Notify, Predictor
 from converters.inputs.saved_functions import FunctionRunner, Signature
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError
@@ -58,8 +58,10 @@ def load(folder: Path, hints: Hints, notify: Notify) -> Predictor:
     notify(f"model: {name}; {reason}")
     if spec is not None:
         scores = checked_scores(runner, preprocessing, len(spec.labels), name)
-        return Predictor(name, preprocessing, spec.labels.names, scores, spec.task, spec.least_scores())
-    return frozen_graph.with_labels(runner, preprocessing, folder, hints, notify)
+        network = Network(runner.raw, len(spec.labels), ends.probability, runner.freeze)
+        names_ = spec.labels.names
+        return Predictor(name, preprocessing, names_, scores, spec.task, spec.least_scores(), network, spec)
+    return frozen_graph.with_labels(runner, ends, preprocessing, folder, hints, notify)
 
 
 def checked_scores(runner: Any, preprocessing: Preprocessing, count: int, name: str) -> Any:
