@@ -7,7 +7,7 @@ from pathlib import Path
 
 from converters.inputs import frozen_graph, keras_file, saved_model, tflite_source
 from converters.inputs.detect import kind_of
-from converters.inputs.foreign import ForeignSource
+from converters.inputs.foreign import ForeignSource, foreign_spec
 from converters.inputs.hints import Hints
 from converters.inputs.labels import IMAGENET
 from converters.inputs.pictures import CALIBRATE, generated_pictures, read_pictures
@@ -61,9 +61,10 @@ def open_source(
     else:
         loaders = {"keras": keras_file.load, "saved model": saved_model.load, "graph": frozen_graph.load}
         predictor = loaders[kind](path, hints, notify)
-    pictures = generated_pictures(predictor.preprocessing, len(predictor.labels))
+    labels = foreign_spec(path, predictor).labels.names
+    pictures = generated_pictures(predictor.preprocessing, len(labels))
     if calibration_dir is not None:
-        pictures = read_pictures(calibration_dir, predictor.preprocessing, predictor.labels, notify, calibration_images)
+        pictures = read_pictures(calibration_dir, predictor.preprocessing, labels, notify, calibration_images)
     else:
         notify(
             "no --calibration-dir: files are compared with the model on generated pictures, accuracy is not measured"

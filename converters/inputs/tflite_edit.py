@@ -54,9 +54,8 @@ def widen_float16(model: Any) -> int:
     for graph in model.subgraphs:
         kept = []
         for operator in graph.operators:
-            source = graph.tensors[operator.inputs[0]] if operator.inputs is not None and len(operator.inputs) else None
-            halves = _code(model, operator) == BuiltinOperator.DEQUANTIZE and source.type == TensorType.FLOAT16
-            if not halves or not _has_data(model, source):
+            source = graph.tensors[operator.inputs[0]] if _code(model, operator) == BuiltinOperator.DEQUANTIZE else None
+            if source is None or source.type != TensorType.FLOAT16 or not _has_data(model, source):
                 kept.append(operator)
                 continue
             values = np.asarray(model.buffers[source.buffer].data, np.uint8).view(np.float16).astype(np.float32)
@@ -209,7 +208,8 @@ def _code(model: Any, operator: Any) -> int:
 
 
 def _scales(tensor: Any) -> bool:
-    return tensor.quantization is not None and tensor.quantization.scale is not None and len(tensor.quantization.scale)
+    scales = None if tensor.quantization is None else tensor.quantization.scale
+    return scales is not None and len(scales) > 0
 
 
 def _has_data(model: Any, tensor: Any) -> bool:
