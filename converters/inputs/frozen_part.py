@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from converters.inputs.graph import Graph, TensorName
+from converters.inputs.old_operations import modernise, pass_on
 from converters.tensorflow import import_tensorflow
 from runtime.quiet import quiet_stderr
 
@@ -30,7 +31,7 @@ class FrozenPart:
 
     def __init__(self, definition: Any, entry: str, exit: str) -> None:
         self.definition, self.entry, self.exit = definition, entry, exit
-        _resolve_defaults(definition, TensorName.parse(entry).node)
+        modernise(definition, TensorName.parse(entry).node)
         self._bytes = _takes_bytes(definition, TensorName.parse(entry).node)
 
     @property
@@ -44,7 +45,7 @@ class FrozenPart:
         definition.CopyFrom(self.definition)
         for node in definition.node:
             if node.op in _FAKE_QUANT:
-                _pass_on(node, node.attr["T"].type or _FLOAT)
+                pass_on(node, node.attr["T"].type or _FLOAT)
         return FrozenPart(definition, self.entry, self.exit)
 
     def __call__(self, image: Any) -> Any:
@@ -85,21 +86,6 @@ def freeze_function(
     return FrozenPart(frozen.graph.as_graph_def(), frozen.inputs[0].name, frozen.outputs[0].name)
 
 
-def _resolve_defaults(definition: Any, entry: str) -> None:
-    for node in definition.node:
-        if node.op == "PlaceholderWithDefault" and node.name != entry:
-            _pass_on(node, node.attr["dtype"].type)
-
-
-def _pass_on(node: Any, dtype: int) -> None:
-    """Make a node hand on its first input."""
-    controls = [text for text in node.input if text.startswith("^")]
-    node.op = "Identity"
-    node.input[:] = [node.input[0], *controls]
-    node.attr.clear()
-    node.attr["T"].type = dtype
-
-
 def _takes_bytes(definition: Any, entry: str) -> bool:
     """Whether the entry takes bytes; where all that is done with them is to make them float32, it takes these instead.
 
@@ -114,5 +100,5 @@ def _takes_bytes(definition: Any, entry: str) -> bool:
         return True
     node.attr["dtype"].type = _FLOAT
     for cast in casts:
-        _pass_on(cast, _FLOAT)
+        pass_on(cast, _FLOAT)
     return False

@@ -31,11 +31,11 @@ def check_float(model: Any, name: str) -> None:
     found = [tensor for tensor in graph.tensors if tensor.type in integers and _scales(tensor)]
     if not found:
         return
-    constant = all(_has_data(model, tensor) for tensor in found)
-    how = "its weights are" if constant else "its weights and activations are"
+    weights = [tensor for tensor in found if _has_data(model, tensor)] or found
+    how = "its weights are" if len(weights) == len(found) else "its weights and activations are"
     raise ModelError(
-        f"{name} is quantised already ({how} {integers[found[0].type]}): what was rounded away is lost; give the float "
-        ".tflite file, or the model it was made from"
+        f"{name} is quantised already ({how} {integers[weights[0].type]}): what was rounded away is lost; give the "
+        "float .tflite file, or the model it was made from"
     )
 
 
