@@ -35,7 +35,7 @@ def scalar(graph: Graph, name: str) -> float | None:
     return float(values.reshape(-1)[0])
 
 
-def sizeconstant(graph: Graph, resize: Any) -> tuple[int | None, int | None]:
+def size_constant(graph: Graph, resize: Any) -> tuple[int | None, int | None]:
     """Height and width that a Resize node gives; None where they are computed."""
     values = constant(graph, graph.sources(resize)[1]) if len(resize.input) > 1 else None
     if values is None or values.shape != (2,) or min(values) < 1:
