@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from converters.bundle import MODEL_FILE
 from converters.inputs.frozen_part import FrozenPart, freeze_function
 from converters.inputs.hints import Hints
+from converters.inputs.keras_limits import check_hdf5, check_zip
 from converters.inputs.labels import choose_labels
 from converters.inputs.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, choose_preprocessing, range_before
 from converters.inputs.predictor import Network, Notify, Predictor, for_labels, probabilities
@@ -80,6 +81,7 @@ def read_keras(path: Path) -> Any:
             f"{shown(path)} is no Keras model, which is a zip archive (.keras) or HDF5 (.h5): it looks like "
             f"{looks_like(head)}"
         )
+    (check_hdf5 if head.startswith(HDF5_MAGIC) else check_zip)(path)
     import_tensorflow()
     import keras
 
