@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.formats.constant_folding import become_constant
 from converters.inputs.frozen_part import FrozenPart
 from converters.inputs.graph import Graph, cut_out
 from converters.inputs.graph_ends import Ends
@@ -17,6 +18,9 @@ from runtime.errors import ModelError, one_line
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
+
+# Operations whose first output is a variable's value.
+_VARIABLES = ("VariableV2", "Variable", "ReadVariableOp")
 
 
 class GraphRunner:
@@ -80,14 +84,19 @@ class GraphRunner:
         """
         part = cut_out(Graph(self._part), self._ends.entry, [self._ends.exit.node])
         if self._has_variables:
-            tf = import_tensorflow()
-            freeze = tf.compat.v1.graph_util.convert_variables_to_constants
             try:
-                with quiet_stderr(), self._session.graph.as_default():
-                    part = freeze(self._session, part, [self._ends.exit.node])
+                self._insert_variables(part)
             except Exception as error:
                 raise ModelError(f"{self._name}: its variables cannot be read: {what_failed(error)}") from error
+            part = cut_out(Graph(part), self._ends.entry, [self._ends.exit.node])
         return FrozenPart(part, str(self._ends.entry), str(self._ends.exit))
+
+    def _insert_variables(self, part: Any) -> None:
+        """Put constants in the place of what holds or reads variables."""
+        nodes = {node.name: node for node in part.node if node.op in _VARIABLES}
+        values = self._session.run([f"{name}:0" for name in nodes])
+        for node, value in zip(nodes.values(), values, strict=True):
+            become_constant(import_tensorflow(), node, np.asarray(value))
 
     def scores(self, pixels: NDArray[Any]) -> Floats:
         """The same as probabilities."""

@@ -71,7 +71,7 @@ def widen_float16(model: Any) -> int:
 
 
 def _drop_halves(model: Any) -> None:
-    """Empty the buffers that nothing reads any more; the places of all others stay."""
+    """Empty the buffers that nothing reads any more, whose places stay, and drop operators from the list."""
     read = {
         graph.tensors[index].buffer
         for graph in model.subgraphs
@@ -87,6 +87,11 @@ def _drop_halves(model: Any) -> None:
     for index, buffer in enumerate(model.buffers):
         if index not in used:
             buffer.data = None
+    operators = [operator for graph in model.subgraphs for operator in graph.operators]
+    kept = sorted({operator.opcodeIndex for operator in operators})
+    model.operatorCodes = [model.operatorCodes[index] for index in kept]
+    for operator in operators:
+        operator.opcodeIndex = kept.index(operator.opcodeIndex)
 
 
 class ScoresBehind:
