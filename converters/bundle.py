@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.kinds import KINDS
 from converters.tensorflow import import_tensorflow
 from converters.whole_folder import clear_up, in_the_way, replace_folder, standing_still
 from runtime.errors import DataError, ModelError, UsageError, first_line
@@ -58,6 +59,12 @@ _FILES = (
     METRICS_FILE,
 )
 _ARCHIVES = (MODEL_FILE, CALIBRATION_FILE, TEST_IMAGES_FILE)
+# What `toolkit convert` writes; the names before them are the model's.
+_EXPORT_ENDINGS = (
+    *(f"_{kind}.tflite" for kind in KINDS),
+    *(".pb", "_saved_model", ".keras", ".onnx", "_labels.txt", "_spec.json", "_model.h", "_model.cc"),
+    *("_edgetpu.tflite", "_edgetpu.log", "_for_edgetpu.tflite"),
+)
 _KNOWN_NAMES = {*SYSTEM_FILES, *_FILES, FEATURES_FILE, REPORT_PAGE, EXPORT_FOLDER}
 
 
@@ -229,7 +236,7 @@ def _is_export(name: str) -> bool:
     return (
         name in {REPORT_FILE, f".{REPORT_FILE}", EXPORT_PAGE, f".{EXPORT_PAGE}", *SYSTEM_FILES}
         or name.startswith(SCRATCH_PREFIX)
-        or (name.endswith(("_float32.tflite", "_int8.tflite")))
+        or name.endswith(_EXPORT_ENDINGS)
     )
 
 

@@ -20,3 +20,15 @@ KINDS: dict[str, str] = {
 CALIBRATED = frozenset(("int8", "int16x8"))
 #: The kind that every conversion makes.
 ALWAYS = "float32"
+
+#: Other formats, and what a user should know of them.
+FORMATS: dict[str, str] = {
+    "pb": "frozen GraphDef, input to final_result, for programs of TensorFlow 1",
+    "saved_model": "SavedModel folder, for TensorFlow Serving and TensorFlow.js's converter",
+    "keras": ".keras file, of a model that is Keras's",
+    "c-array": ".h and .cc for TensorFlow Lite Micro, of the int8 file, with labels and arena size",
+    "edgetpu": "compiled with edgetpu_compiler; where that is missing, held against its published rules",
+    "onnx": "ONNX through tf2onnx (pip install 'edge-export-toolkit[onnx]')",
+}
+#: Formats that are made of the int8 file, which they bring along.
+OF_INT8 = frozenset(("c-array", "edgetpu"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ from converters.bias_correction import correct_biases
 from converters.formats.dynamic_range import to_dynamic
 from converters.formats.float16 import to_float16
 from converters.formats.tflite import quantize_int8, quantize_int16x8
-from converters.kinds import CALIBRATED
 from converters.options import ConvertOptions
 from converters.ranges import Ranges, measure_ranges
 from converters.source import Source
 from runtime.errors import EdgeExportError, ModelError, first_line
+from runtime.file_kind import shown
 
 
 class Maker:
@@ -39,9 +40,11 @@ class Maker:
             ModelError: there are none, or they are damaged.
             UsageError: a stranger's model without pictures.
         """
-        needing = [kind for kind in self._options.kinds if kind in CALIBRATED]
+        needing = self._options.calibrated
         if needing and not len(self.images):
-            raise ModelError(f"{' and '.join(needing)} need calibration pictures, and {self._source.name} brings none")
+            raise ModelError(
+                f"{' and '.join(needing)} need calibration pictures, and {shown(Path(self._source.name))} has none"
+            )
 
     def make(self, kind: str) -> bytes:
         """A ``.tflite`` file without metadata.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from converters.bundle import EXPORT_PAGE, REPORT_FILE, TestPictures
+from converters.digests import digest_of
 from converters.options import ConvertOptions
 from converters.paired import Paired
 from converters.reference import Reference
@@ -83,6 +85,7 @@ def make_report(
             }
             for result in results
         ],
+        "formats": [],
         "test_scores": [
             {"sha256": digest}
             | ({"class_ids": pictures.truth[row].nonzero()[0].tolist()} if row < len(pictures.truth) else {})
@@ -135,9 +138,11 @@ def hand_over(
     try:
         for name, content in texts.items():
             temporary[name].write_bytes(content)
-        stale = sorted(name for name in _files_of(target) - accepted if (target / name).exists())
+        kept = accepted | {part["file"] for entry in report["formats"] for part in entry["files"]}
+        files_of_report = files_of(target)
+        stale = sorted(name for name in files_of_report.keys() - kept if (target / name).exists())
         for name in stale:
-            (target / name).unlink(missing_ok=True)
+            _remove(target / name, files_of_report[name])
         (target / REPORT_FILE).unlink(missing_ok=True)
         for result in results:
             if result.path.name in accepted:
@@ -181,12 +186,18 @@ def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> di
             return None
         if entry["made_with"] != options.made_with(kind):
             return None
+    formats = {entry["format"]: entry for entry in report["formats"]}
+    for name in options.formats:
+        if name not in formats or formats[name]["made_with"] != options.made_with(name):
+            return None
+        if not _is_whole(target, formats[name]):
+            return None
     wanted = [
         entry
         for entry in report["files"]
         if entry["kind"] in options.kinds or (entry["accepted"] and _is_intact(target, entry))
     ]
-    return report | {"files": wanted}
+    return report | {"files": wanted, "formats": [e for e in report["formats"] if _is_whole(target, e)]}
 
 
 def carry_over(report: dict[str, Any], target: Path, options: ConvertOptions) -> dict[str, Any]:
@@ -204,7 +215,13 @@ def carry_over(report: dict[str, Any], target: Path, options: ConvertOptions) ->
         row | {e["kind"]: old[row["sha256"]][e["kind"]] for e in kept if e["kind"] in old.get(row["sha256"], {})}
         for row in report["test_scores"]
     ]
-    return report | {"files": report["files"] + kept, "test_scores": scores}
+    fresh = {entry["format"] for entry in report["formats"]} | set(options.formats)
+    formats = [e for e in earlier["formats"] if e["format"] not in fresh and _is_whole(target, e)]
+    return report | {
+        "files": report["files"] + kept,
+        "formats": report["formats"] + formats,
+        "test_scores": scores,
+    }
 
 
 def read_report(target: Path) -> dict[str, Any] | None:
@@ -217,13 +234,21 @@ def read_report(target: Path) -> dict[str, Any] | None:
             Paired.from_json(entry["changed"])
             if not entry.keys() >= _NEEDED:
                 return None
-    except (KeyError, TypeError, ValueError):
+        if not all(entry.keys() >= {"format", "files", "made_with"} for entry in report["formats"]):
+            return None
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
     return report
 
 
 def _is_accepted(entry: dict[str, Any], options: ConvertOptions) -> bool:
     return is_accepted(entry["accuracy_drop"], options, Paired.from_json(entry["changed"]))
+
+
+def _is_whole(target: Path, entry: dict[str, Any]) -> bool:
+    """Whether the files of another format lie there as they were written."""
+    parts = [(target / part["file"], part["sha256"]) for part in entry["files"]]
+    return all(path.exists() and digest_of(path) == digest for path, digest in parts)
 
 
 def _is_intact(target: Path, entry: dict[str, Any]) -> bool:
@@ -237,15 +262,33 @@ def _any_report(target: Path) -> dict[str, Any] | None:
         report: dict[str, Any] = json.loads((target / REPORT_FILE).read_bytes())
         known = report["schema_version"] in range(1, REPORT_VERSION + 1)
         # A name only: what stands in it is removed and read.
-        if known and all(Path(entry["file"]).name == entry["file"] for entry in report["files"]):
+        if known and all(_is_plain(part["file"]) for part in _all_files(report)):
             return report
     return None
 
 
-def _files_of(target: Path) -> set[str]:
-    """Names of the files that an earlier conversion put there."""
+def files_of(target: Path) -> dict[str, str]:
+    """Names and digests of the files and folders that an earlier conversion put there."""
     report = _any_report(target)
-    return set() if report is None else {entry["file"] for entry in report["files"]}
+    return {} if report is None else {part["file"]: part["sha256"] for part in _all_files(report)}
+
+
+def _remove(path: Path, digest: str) -> None:
+    """Take away what an earlier conversion wrote; a folder that was changed since is left."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+    elif digest_of(path) == digest:
+        shutil.rmtree(path)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name leads into no other folder: what stands in a report is read and removed."""
+    return Path(name).name == name and name not in {"", ".", ".."}
+
+
+def _all_files(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entries of all files, those of other formats too."""
+    return [*report["files"], *(part for entry in report.get("formats", ()) for part in entry["files"])]
 
 
 def _sha256(path: Path) -> str:

@@ -24,7 +24,7 @@ from toolkit.class_folders import list_pictures
 from toolkit.dataset import index_folder
 from toolkit.evaluation import truth_matrix
 from toolkit.even_choice import even_choice
-from toolkit.label_match import match_labels
+from converters.inputs.label_match import match_labels
 from toolkit.records import ImageRecord
 
 #: Pictures that are taken at most, as many of each class as there are: 150 MB at 224 x 224 pixels.

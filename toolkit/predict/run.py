@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from converters.atomic import write_bytes
+from converters.inputs.predictor import Predictor
 from runtime.classifier import Stages
 from runtime.errors import ImageError, UsageError, one_line
 from runtime.file_kind import shown
@@ -17,7 +18,6 @@ from runtime.sources.files import picture_paths
 from toolkit.predict.answers import Answer, as_json, as_text, make_answer
 from toolkit.predict.open_model import looks_like_model, open_model
 from toolkit.predict.options import PredictOptions
-from toolkit.predict.predictor import Predictor
 
 if TYPE_CHECKING:
     from PIL.Image import Image

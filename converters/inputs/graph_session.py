@@ -7,15 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.formats.constant_folding import become_constant
+from converters.inputs.frozen_part import FrozenPart
+from converters.inputs.graph import Graph, cut_out
+from converters.inputs.graph_ends import Ends
+from converters.inputs.graph_safety import RESTORING, check_operations
+from converters.inputs.predictor import Floats, probabilities
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError, one_line
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
-from toolkit.predict.graph import Graph, cut_out
-from toolkit.predict.graph_ends import Ends
-from toolkit.predict.graph_safety import RESTORING, check_operations
-from toolkit.predict.predictor import Floats, probabilities
+
+# Operations whose first output is a variable's value.
+_VARIABLES = ("VariableV2", "Variable", "ReadVariableOp")
 
 
 class GraphRunner:
@@ -42,11 +47,13 @@ class GraphRunner:
     ) -> None:
         tf = import_tensorflow()
         self._name, self._ends, self._preprocessing = name, ends, preprocessing
+        self._has_variables = restore is not None
         part = cut_out(graph, ends.entry, [ends.exit.node])
         check_operations(part, name)
         if restore is not None:
             check_operations(cut_out(graph, ends.entry, [restore[0]]), name, RESTORING)
             part = cut_out(graph, ends.entry, [ends.exit.node, restore[0]])
+        self._part = part
         try:
             with quiet_stderr(), tf.Graph().as_default() as loaded:
                 tf.graph_util.import_graph_def(part, name="")
@@ -68,6 +75,28 @@ class GraphRunner:
         except Exception as error:
             raise ModelError(f"{self._name}: the graph fails when it runs: {what_failed(error)}") from error
         return row_of_scores(values, f"{self._name}: {self._ends.exit}")
+
+    def freeze(self) -> FrozenPart:
+        """What lies between the ends, with the variables' values in their place.
+
+        Raises:
+            ModelError: TensorFlow cannot do that.
+        """
+        part = cut_out(Graph(self._part), self._ends.entry, [self._ends.exit.node])
+        if self._has_variables:
+            try:
+                self._insert_variables(part)
+            except Exception as error:
+                raise ModelError(f"{self._name}: its variables cannot be read: {what_failed(error)}") from error
+            part = cut_out(Graph(part), self._ends.entry, [self._ends.exit.node])
+        return FrozenPart(part, str(self._ends.entry), str(self._ends.exit))
+
+    def _insert_variables(self, part: Any) -> None:
+        """Put constants in the place of what holds or reads variables."""
+        nodes = {node.name: node for node in part.node if node.op in _VARIABLES}
+        values = self._session.run([f"{name}:0" for name in nodes])
+        for node, value in zip(nodes.values(), values, strict=True):
+            become_constant(import_tensorflow(), node, np.asarray(value))
 
     def scores(self, pixels: NDArray[Any]) -> Floats:
         """The same as probabilities."""

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.inputs.frozen_part import FrozenPart, freeze_function
+from converters.inputs.graph import Graph, called_functions
+from converters.inputs.graph_ends import Ends
+from converters.inputs.graph_safety import check_operations
+from converters.inputs.graph_session import input_tensor, row_of_scores, what_failed
+from converters.inputs.predictor import Floats, probabilities
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError
 from runtime.file_kind import shown
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
-from toolkit.predict.graph import Graph, called_functions
-from toolkit.predict.graph_ends import Ends
-from toolkit.predict.graph_safety import check_operations
-from toolkit.predict.graph_session import input_tensor, row_of_scores, what_failed
-from toolkit.predict.predictor import Floats, probabilities
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class FunctionRunner:
                 function: Any = self._loaded.signatures[signature.name]
         except Exception as error:  # OSError, KeyError, tf.errors.OpError, ...: all mean a damaged model
             raise ModelError(f"{self._name}: TensorFlow cannot load the model: {what_failed(error)}") from error
+        self._function, self._taken = function, signature.taken
         self._run: Callable[[NDArray[Any]], Any] = lambda tensor: function(**{signature.taken: tf.constant(tensor)})
 
     def raw(self, pixels: NDArray[Any]) -> NDArray[Any]:
@@ -68,6 +70,20 @@ class FunctionRunner:
         except Exception as error:
             raise ModelError(f"{self._name}: the model fails when it runs: {what_failed(error)}") from error
         return row_of_scores(values, f"{self._name}: {self._given}")
+
+    def freeze(self) -> FrozenPart:
+        """The signature without variables and calls.
+
+        Raises:
+            ModelError: TensorFlow cannot do that.
+        """
+        taken = self._function.structured_input_signature[1][self._taken]
+        shape = (None, self._preprocessing.height, self._preprocessing.width, 3)
+        forward = lambda image: self._function(**{self._taken: image})[self._given]  # noqa: E731
+        try:
+            return freeze_function(forward, shape, taken.shape, taken.dtype)
+        except Exception as error:
+            raise ModelError(f"{self._name}: its signature cannot be frozen: {what_failed(error)}") from error
 
     def scores(self, pixels: NDArray[Any]) -> Floats:
         """The same as probabilities."""

@@ -9,16 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.bundle import MODEL_FILE
+from converters.inputs.frozen_part import FrozenPart, freeze_function
+from converters.inputs.hints import Hints
+from converters.inputs.keras_limits import check_hdf5, check_zip
+from converters.inputs.labels import choose_labels
+from converters.inputs.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, choose_preprocessing, range_before
+from converters.inputs.predictor import Network, Notify, Predictor, for_labels, probabilities
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError, first_line
 from runtime.file_kind import contents, looks_like, shown
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
 from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
-from toolkit.predict.labels import choose_labels
-from toolkit.predict.options import Hints
-from toolkit.predict.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, choose_preprocessing, range_before
-from toolkit.predict.predictor import Floats, Notify, Predictor, for_labels, probabilities
 
 #: First bytes of ``.h5`` and ``.keras`` files.
 HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
@@ -42,8 +44,8 @@ def load(path: Path, hints: Hints, notify: Notify) -> Predictor:
     preprocessing, reason = choose_preprocessing(hints, size, _guess_range(model), name)
     notify(f"model: {name}; {reason}")
     labels = choose_labels(hints.labels, count, path, notify)
-    scores = _scorer(model, preprocessing, _is_probability(model), name)
-    return Predictor(name, preprocessing, labels, for_labels(scores, labels, count))
+    network = _network(model, count, preprocessing, _is_probability(model), name)
+    return Predictor(name, preprocessing, labels, for_labels(_scores(network, name), labels, count), network=network)
 
 
 def load_with_spec(path: Path, spec: ModelSpec, hints: Hints, notify: Notify) -> Predictor:
@@ -60,8 +62,9 @@ def load_with_spec(path: Path, spec: ModelSpec, hints: Hints, notify: Notify) ->
     if count != len(spec.labels):
         raise ModelError(f"{name} gives {count} scores, {SPEC_FILE_NAME} beside it has {len(spec.labels)} labels")
     notify(f"model: {name}")
-    scores = _scorer(model, spec.preprocessing, True, name)
-    return Predictor(name, spec.preprocessing, spec.labels.names, scores, spec.task, spec.least_scores())
+    network = _network(model, count, spec.preprocessing, True, name)
+    scores, labels = _scores(network, name), spec.labels.names
+    return Predictor(name, spec.preprocessing, labels, scores, spec.task, spec.least_scores(), network, spec)
 
 
 def read_keras(path: Path) -> Any:
@@ -78,6 +81,7 @@ def read_keras(path: Path) -> Any:
             f"{shown(path)} is no Keras model, which is a zip archive (.keras) or HDF5 (.h5): it looks like "
             f"{looks_like(head)}"
         )
+    (check_hdf5 if head.startswith(HDF5_MAGIC) else check_zip)(path)
     import_tensorflow()
     import keras
 
@@ -106,20 +110,33 @@ def _ends(model: Any, name: str) -> tuple[tuple[int | None, int | None], int]:
     return (taken[1], taken[2]), int(given[1])
 
 
-def _scorer(model: Any, preprocessing: Preprocessing, known: bool | None, name: str) -> Any:
-    listed = isinstance(
-        getattr(model, "input", None), list
-    )  # how the model was built; the other way it works with a warning
+def _network(model: Any, count: int, preprocessing: Preprocessing, known: bool | None, name: str) -> Network:
+    # How the model was built; the other way it works with a warning.
+    listed = isinstance(getattr(model, "input", None), list)
 
-    def scores(pixels: NDArray[Any]) -> Floats:
-        tensor = normalize(pixels, preprocessing)[None]
+    def forward(images: Any) -> Any:
+        return model([images] if listed else images, training=False)
+
+    def raw(pixels: NDArray[Any]) -> NDArray[Any]:
         try:
-            values = np.asarray(model([tensor] if listed else tensor, training=False))
+            values: NDArray[Any] = np.asarray(forward(normalize(pixels, preprocessing)[None])).reshape(-1)
         except Exception as error:  # a shape that only running shows, ...
             raise ModelError(f"{name}: the model fails when it runs: {first_line(error)}") from error
-        return probabilities(values, known, name)
+        return values
 
-    return scores
+    def freeze() -> FrozenPart:
+        tf = import_tensorflow()
+        taken, shape = model.inputs[0], (None, preprocessing.height, preprocessing.width, 3)
+        try:
+            return freeze_function(forward, shape, tf.TensorShape(taken.shape), taken.dtype)
+        except Exception as error:
+            raise ModelError(f"{name}: TensorFlow cannot freeze the model: {first_line(error)}") from error
+
+    return Network(raw, count, known, freeze, model)
+
+
+def _scores(network: Network, name: str) -> Any:
+    return lambda pixels: probabilities(network.raw(pixels), network.probability, name)
 
 
 def _is_probability(model: Any) -> bool | None:

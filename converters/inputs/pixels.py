@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from converters.inputs.hints import Hints
 from runtime.errors import ModelError, UsageError
 from runtime.spec import Preprocessing
-from toolkit.predict.options import Hints
-
-#: Height and width where neither the user nor the model says them; label_image.py's default.
-DEFAULT_SIZE = 299
 
 
 @dataclass(frozen=True)
@@ -54,8 +51,8 @@ def choose_preprocessing(
     Raises:
         UsageError: a size the model does not take; values out of range.
     """
-    height = _side("--input-height", hints.height, hints.width, size[0], name)
-    width = _side("--input-width", hints.width, hints.height, size[1], name)
+    height = _side("--input-height", (hints.height, hints.width), size[0], hints.usual_size, name)
+    width = _side("--input-width", (hints.width, hints.height), size[1], hints.usual_size, name)
     mean: tuple[float, ...] = (guess.mean,)
     std: tuple[float, ...] = (guess.std,)
     reason = guess.reason
@@ -78,7 +75,8 @@ def choose_preprocessing(
     return chosen, f"{width} x {height}, (x - {shown_mean}) / {shown_std}: {reason}"
 
 
-def _side(flag: str, said: int | None, other: int | None, fixed: int | None, name: str) -> int:
-    if said is not None and fixed is not None and said != fixed:
-        raise UsageError(f"{flag} {said}: {name} takes {fixed} pixels; leave the option out")
-    return next((side for side in (fixed, said, other) if side is not None), DEFAULT_SIZE)
+def _side(flag: str, said: tuple[int | None, int | None], fixed: int | None, usual: int, name: str) -> int:
+    """One side: what the model takes, else what is said of it, else of the other side, else the usual number."""
+    if said[0] is not None and fixed is not None and said[0] != fixed:
+        raise UsageError(f"{flag} {said[0]}: {name} takes {fixed} pixels; leave the option out")
+    return next((side for side in (fixed, *said) if side is not None), usual)

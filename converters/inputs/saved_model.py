@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from converters.inputs import frozen_graph
+from converters.inputs.graph import Graph, TensorName, names
+from converters.inputs.graph_ends import describe_ends
+from converters.inputs.graph_session import GraphRunner
+from converters.inputs.hints import Hints
+from converters.inputs.pixels import choose_preprocessing
+from converters.inputs.predictor import Network, Notify, Predictor
+from converters.inputs.saved_functions import FunctionRunner, Signature
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError
 from runtime.file_kind import contents, looks_like, shown
 from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
-from toolkit.predict.graph import Graph, TensorName, names
-from toolkit.predict.graph_ends import describe_ends
-from toolkit.predict.graph_session import GraphRunner
-from toolkit.predict.inputs import frozen_graph
-from toolkit.predict.options import Hints
-from toolkit.predict.pixels import choose_preprocessing
-from toolkit.predict.predictor import Notify, Predictor
-from toolkit.predict.saved_functions import FunctionRunner, Signature
 
 GRAPH_FILE = "saved_model.pb"
 # Of the graph that serves, tensorflow/python/saved_model/tag_constants.py; and of its usual signature.
@@ -58,8 +58,10 @@ def load(folder: Path, hints: Hints, notify: Notify) -> Predictor:
     notify(f"model: {name}; {reason}")
     if spec is not None:
         scores = checked_scores(runner, preprocessing, len(spec.labels), name)
-        return Predictor(name, preprocessing, spec.labels.names, scores, spec.task, spec.least_scores())
-    return frozen_graph.with_labels(runner, preprocessing, folder, hints, notify)
+        network = Network(runner.raw, len(spec.labels), ends.probability, runner.freeze)
+        names_ = spec.labels.names
+        return Predictor(name, preprocessing, names_, scores, spec.task, spec.least_scores(), network, spec)
+    return frozen_graph.with_labels(runner, ends, preprocessing, folder, hints, notify)
 
 
 def checked_scores(runner: Any, preprocessing: Preprocessing, count: int, name: str) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from converters.bundle import EXPORT_FOLDER, MODEL_FILE, ModelBundle
+from converters.inputs import keras_file, tflite_file
+from converters.inputs.hints import Hints
+from converters.inputs.predictor import Notify, Predictor
 from runtime.errors import EdgeExportError, UsageError
 from runtime.file_kind import shown
 from runtime.metadata import find_spec
 from runtime.spec import SPEC_FILE_NAME, ModelSpec
-from toolkit.predict.inputs import keras_file, tflite_file
-from toolkit.predict.options import Hints
-from toolkit.predict.predictor import Notify, Predictor
 
 
 def is_bundle(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.predict.graph import Graph, function_behind, function_graph
+from converters.inputs.graph import Graph, function_behind, function_graph
 
 # What leaves the values as they are.
 _SAME_VALUES = (
@@ -29,7 +29,7 @@ class Factors:
 
 def scalar(graph: Graph, name: str) -> float | None:
     """The number in a constant node; None for anything else."""
-    values = _constant(graph, name)
+    values = constant(graph, name)
     if values is None or values.size != 1 or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
         return None
     return float(values.reshape(-1)[0])
@@ -37,7 +37,7 @@ def scalar(graph: Graph, name: str) -> float | None:
 
 def size_constant(graph: Graph, resize: Any) -> tuple[int | None, int | None]:
     """Height and width that a Resize node gives; None where they are computed."""
-    values = _constant(graph, graph.sources(resize)[1]) if len(resize.input) > 1 else None
+    values = constant(graph, graph.sources(resize)[1]) if len(resize.input) > 1 else None
     if values is None or values.shape != (2,) or min(values) < 1:
         return None, None
     return int(values[0]), int(values[1])
@@ -99,7 +99,8 @@ def _step(graph: Graph, node: Any) -> tuple[float, float] | None:
     return None
 
 
-def _constant(graph: Graph, name: str) -> Any:
+def constant(graph: Graph, name: str) -> Any:
+    """The array in a constant node, or in one that hands it on; None for anything else."""
     node = graph.nodes.get(name)
     for _ in range(_FAR):
         if node is None or node.op not in ("Cast", "Identity"):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from converters.inputs.graph import Graph, TensorName, function_behind, function_graph, names
+from converters.inputs.graph_values import Factors, factors_back, first_factor, size_constant
+from converters.inputs.hints import Hints
+from converters.inputs.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, range_before
 from runtime.errors import ModelError
-from toolkit.predict.graph import Graph, TensorName, function_behind, function_graph, names
-from toolkit.predict.graph_values import Factors, factors_back, first_factor, size_constant
-from toolkit.predict.options import Hints
-from toolkit.predict.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, range_before
 
 # retrain.py's default of --final_tensor_name, and label_image.py's of --output_layer.
 _USUAL_OUTPUTS = ("final_result", "InceptionV3/Predictions/Reshape_1")
@@ -87,8 +87,10 @@ def describe_ends(graph: Graph, entry: TensorName, exit_: TensorName, name: str)
                 "--input-layer names another input"
             )
     size = _declared_size(node)
-    if node.op in _RESIZES:
-        size = size_constant(graph, node)
+    if node.op not in _PLACEHOLDERS:
+        resizes = (graph.nodes[n] for n in graph.ancestors([entry.node]) if graph.nodes[n].op in _RESIZES)
+        nearest = next(resizes, None)
+        size = size if nearest is None else size_constant(graph, nearest)
     pixels = RAW_RANGE if kind == _UINT8 else _guess_range(graph, entry, exit_)
     return Ends(entry, exit_, size, kind == _UINT8, pixels, _is_probability(graph, exit_.node))
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from toolkit.label_match import match_labels
+from converters.inputs.label_match import match_labels
 
 
 def test_verbatim_goes_before_anything_else() -> None:

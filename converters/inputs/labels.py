@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from converters.inputs.imagenet_labels import imagenet_labels
+from converters.inputs.predictor import Notify
 from runtime.contract import read_label_file
 from runtime.errors import EdgeExportError, ModelError
 from runtime.file_kind import shown
-from toolkit.backbones.imagenet_labels import imagenet_labels
-from toolkit.predict.predictor import Notify
 
 #: ``--labels imagenet``: the names that come with the toolkit.
 IMAGENET = "imagenet"

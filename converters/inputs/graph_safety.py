@@ -18,7 +18,7 @@ _STATEFUL_BUT_HARMLESS = frozenset(
     (
         *("VarHandleOp", "ReadVariableOp", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"),
         *("VariableV2", "Variable", "VariableShape", "ResourceGather"),
-        *("StatefulPartitionedCall", "If", "While", "Case", "Assert"),
+        *("StatefulPartitionedCall", "If", "While", "Case", "Assert", "CheckNumerics"),
         *("RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal", "RandomShuffle"),
         *("TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayScatterV3"),
         *("TensorArrayGatherV3", "TensorArraySizeV3"),

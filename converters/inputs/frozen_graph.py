@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from converters.inputs.graph import Graph
+from converters.inputs.graph_ends import Ends, find_ends
+from converters.inputs.graph_session import GraphRunner
+from converters.inputs.hints import Hints
+from converters.inputs.labels import choose_labels
+from converters.inputs.pixels import choose_preprocessing
+from converters.inputs.predictor import Network, Notify, Predictor, for_labels
+from converters.inputs.saved_functions import FunctionRunner
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError
 from runtime.file_kind import contents, looks_like, shown
 from runtime.spec import Preprocessing
-from toolkit.predict.graph import Graph
-from toolkit.predict.graph_ends import find_ends
-from toolkit.predict.graph_session import GraphRunner
-from toolkit.predict.labels import choose_labels
-from toolkit.predict.options import Hints
-from toolkit.predict.pixels import choose_preprocessing
-from toolkit.predict.predictor import Notify, Predictor, for_labels
-from toolkit.predict.saved_functions import FunctionRunner
 
 
 def load(path: Path, hints: Hints, notify: Notify) -> Predictor:
@@ -35,16 +35,23 @@ def load(path: Path, hints: Hints, notify: Notify) -> Predictor:
     preprocessing, reason = choose_preprocessing(hints, ends.size, ends.range, name)
     runner = GraphRunner(graph, ends, preprocessing, name)
     notify(f"model: {name}; {shown(str(ends.entry))} -> {shown(str(ends.exit))}; {reason}")
-    return with_labels(runner, preprocessing, path, hints, notify)
+    return with_labels(runner, ends, preprocessing, path, hints, notify)
 
 
 def with_labels(
-    runner: GraphRunner | FunctionRunner, preprocessing: Preprocessing, path: Path, hints: Hints, notify: Notify
+    runner: GraphRunner | FunctionRunner,
+    ends: Ends,
+    preprocessing: Preprocessing,
+    path: Path,
+    hints: Hints,
+    notify: Notify,
 ) -> Predictor:
     """A loaded graph that says nothing about its classes, and labels for them."""
     count = count_scores(runner, preprocessing)
     labels = choose_labels(hints.labels, count, path, notify)
-    return Predictor(shown(path), preprocessing, labels, for_labels(runner.scores, labels, count))
+    network = Network(runner.raw, count, ends.probability, runner.freeze)
+    scores = for_labels(runner.scores, labels, count)
+    return Predictor(shown(path), preprocessing, labels, scores, network=network)
 
 
 def count_scores(runner: GraphRunner | FunctionRunner, preprocessing: Preprocessing) -> int:
