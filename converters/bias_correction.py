@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from converters.activation_ranges import WEIGHTED, choose_range, integer_bias
 from converters.flatbuffer_model import pack_model, unpack_model
 from converters.layerwise import LayerwiseModel
+from converters.twins import find_twins
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
@@ -49,7 +50,7 @@ def correct_biases(
     chosen = images[:pictures]
     real = LayerwiseModel(unpack_model(float32), [normalize(image, preprocessing)[None] for image in chosen])
     whole = LayerwiseModel(unpack_model(int8), [np.rint(image)[None].astype(np.uint8) for image in chosen])
-    twins = _twins(whole, real)
+    twins = find_twins(whole, real)
     if twins is None:
         return int8
     with quiet_stderr():
@@ -80,31 +81,6 @@ def _correct_in_order(whole: LayerwiseModel, real: LayerwiseModel, twins: list[A
                 whole.run(operator)
         whole.forget(done)
         real.forget(steps)
-
-
-def _twins(whole: LayerwiseModel, real: LayerwiseModel) -> list[Any] | None:
-    """The float operator of each integer one, None for those that only change the format; None if they differ.
-
-    Twins stand in the same order, compute the same and read what twins before them gave.
-    """
-    remaining = iter(real.operators)
-    twin_of = {int(whole.graph.inputs[0]): int(real.graph.inputs[0])}
-    twins: list[Any] = []
-    for operator in whole.operators:
-        if whole.changes_format_only(operator):
-            if int(operator.inputs[0]) not in twin_of:
-                return None
-            twins.append(None)
-            twin_of[int(operator.outputs[0])] = twin_of[int(operator.inputs[0])]
-            continue
-        twin = next(remaining, None)
-        if twin is None or whole.code(operator) != real.code(twin) or len(operator.outputs) != len(twin.outputs):
-            return None
-        if [twin_of.get(index) for index in whole.fed(operator)] != real.fed(twin):
-            return None
-        twin_of |= zip(map(int, operator.outputs), map(int, twin.outputs), strict=True)
-        twins.append(twin)
-    return twins if next(remaining, None) is None else None
 
 
 @dataclass(frozen=True)

@@ -153,3 +153,12 @@ def make_wide() -> Net:
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([kernel * 8, rng.normal(0, 0.3, bias.shape)])
     return Net(model, convert_float32(model), b"", pictures(20), pixels(127.5, 127.5))
+
+
+def tensorflow_converter(model: Any) -> Any:
+    """TensorFlow's own, to compare with."""
+    import tensorflow as tf
+
+    shape = (1, *model.inputs[0].shape[1:])
+    traced = tf.function(lambda image: model([image]), input_signature=[tf.TensorSpec(shape, tf.float32)])
+    return tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()])

@@ -31,11 +31,10 @@ def net() -> Net:
 def tensorflow_dynamic(net: Net) -> bytes:
     import tensorflow as tf
 
-    from converters.formats.tflite import _converter
     from runtime.quiet import quiet_stderr
 
     with quiet_stderr():
-        converter = _converter(tf, net.keras)
+        converter = small_nets.tensorflow_converter(net.keras)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
         return bytes(converter.convert())

@@ -38,11 +38,10 @@ def kernels(content: bytes) -> dict[int, int]:
 def tensorflow_float16(net: Net) -> bytes:
     import tensorflow as tf
 
-    from converters.formats.tflite import _converter
     from runtime.quiet import quiet_stderr
 
     with quiet_stderr():
-        converter = _converter(tf, net.keras)
+        converter = small_nets.tensorflow_converter(net.keras)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
         return bytes(converter.convert())
