@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from converters.activation_ranges import WEIGHTED, choose_range, integer_bias
 from converters.flatbuffer_model import pack_model, unpack_model
 from converters.layerwise import LayerwiseModel
+from converters.stored_values import stored_values
 from converters.twins import find_twins
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
@@ -38,7 +39,7 @@ def correct_biases(
     """Adjust the biases of convolutions and dense layers.
 
     Args:
-        int8: a full-integer model with uint8 input.
+        int8: a model with integer activations; its input may be uint8, int8 or float32.
         float32: the same network in float, converted from the same graph.
         images: calibration pictures, (count, height, width, 3), 0..255.
         preprocessing: of the float model.
@@ -49,7 +50,10 @@ def correct_biases(
     """
     chosen = images[:pictures]
     real = LayerwiseModel(unpack_model(float32), [normalize(image, preprocessing)[None] for image in chosen])
-    whole = LayerwiseModel(unpack_model(int8), [np.rint(image)[None].astype(np.uint8) for image in chosen])
+    whole = LayerwiseModel(unpack_model(int8), [])
+    entry = int(whole.graph.inputs[0])
+    pixels = [normalize(np.rint(image), preprocessing)[None] for image in chosen]
+    whole.values[entry] = stored_values(whole, entry, pixels)
     twins = find_twins(whole, real)
     if twins is None:
         return int8

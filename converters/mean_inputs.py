@@ -83,13 +83,16 @@ def shift_bias(view: LayerwiseModel, operator: Any, missing: NDArray[Any], means
         shift = (missing @ mean).reshape(len(missing), -1).sum(axis=1) if fits else None
     if shift is None or len(bias) != len(shift) or view.graph.tensors[index].type != 0:
         return
-    # A tensor of its own: the converter keeps equal constants once, the zeros of layers without a bias, say.
-    tensor, buffer = copy.copy(view.graph.tensors[index]), copy.copy(view.model.buffers[0])
+    tensors, buffers = view.graph.tensors, view.model.buffers
+    tensor, buffer = copy.copy(tensors[index]), copy.copy(buffers[0])
     buffer.data = np.frombuffer((bias + shift).astype("<f4").tobytes(), np.uint8)
-    tensor.buffer = len(view.model.buffers)
-    view.model.buffers.append(buffer)
-    operator.inputs = np.array([*operator.inputs[:2], len(view.graph.tensors)], np.int32)
-    view.graph.tensors.append(tensor)
+    tensor.buffer = len(buffers)
+    buffers.append(buffer)
+    if len(view.readers(index)) == 1:
+        tensors[index] = tensor
+    else:  # the converter keeps equal constants once: the zeros of layers without a bias, say
+        operator.inputs = np.array([*operator.inputs[:2], len(tensors)], np.int32)
+        tensors.append(tensor)
 
 
 def drop_unused_buffers(model: Any) -> None:

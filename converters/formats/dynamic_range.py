@@ -73,6 +73,33 @@ def to_dynamic(float32: bytes, means: Means | None = None) -> bytes:
     return pack_model(model)
 
 
+def take_back_rounding(float32: bytes, means: Means) -> bytes:
+    """A float network whose biases make up for what its weights will lose when they are rounded to int8.
+
+    For quantisers that do not correct biases themselves, such as that of int16x8.
+
+    Args:
+        float32: a ``.tflite`` file with float weights.
+        means: of ``mean_inputs``.
+
+    Returns:
+        The network with other biases: right once its weights are rounded, a little off until then.
+    """
+    model = unpack_model(float32)
+    view = LayerwiseModel(model, [])
+    for operator in view.operators:
+        if (code := view.code(operator)) not in _VERSION:
+            continue
+        index = int(operator.inputs[_WEIGHT])
+        if view.graph.tensors[index].type != _FLOAT32 or view.constant(index) is None:
+            continue
+        weights = view.constant_values(index, "<f4").reshape([int(n) for n in view.graph.tensors[index].shape])
+        if np.isfinite(weights).all():
+            shift_bias(view, operator, weights - _round(weights, _CHANNEL_AXIS[code]).real(), means)
+    drop_unused_buffers(model)
+    return pack_model(model)
+
+
 def _takes_integers(view: LayerwiseModel, operator: Any) -> bool:
     """Whether interpreters can run it with an int8 weight, and nothing else reads that weight in another way."""
     index, options = int(operator.inputs[_WEIGHT]), operator.builtinOptions

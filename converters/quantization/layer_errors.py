@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from converters.flatbuffer_model import unpack_model
 from converters.layerwise import LayerwiseModel
+from converters.stored_values import real_values, stored_values, tensor_quantization
 from converters.twins import find_twins
 from runtime.errors import ModelError
-from runtime.op_names import TENSOR_TYPES, operator_name
+from runtime.op_names import operator_name
 from runtime.preprocess import normalize
-from runtime.quantization import Quantization
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
 
@@ -74,7 +74,7 @@ def layer_errors(
     tensors = [normalize(np.rint(image), preprocessing)[None] for image in chosen]
     real, whole = (LayerwiseModel(unpack_model(content), tensors) for content in (float32, quantized))
     entry = int(whole.graph.inputs[0])
-    whole.values[entry] = _stored(whole, entry, tensors)
+    whole.values[entry] = stored_values(whole, entry, tensors)
     twins = find_twins(whole, real)
     if twins is None:
         return []
@@ -108,9 +108,9 @@ def _compare(
     own_inputs = {index: whole.values[index] for index in real_inputs}
     index, real_index = int(operator.outputs[0]), int(twin.outputs[0])
     wanted = real.values[real_index]
-    whole.values.update({i: _stored(whole, i, values) for i, values in real_inputs.items()})
+    whole.values.update({i: stored_values(whole, i, values) for i, values in real_inputs.items()})
     whole.run(operator)
-    own = _decibels(wanted, _real(whole, index))
+    own = _decibels(wanted, real_values(whole, index))
     whole.values.update(own_inputs)
     whole.run(operator)
     return LayerError(
@@ -118,29 +118,10 @@ def _compare(
         operator=operator_name(real.code(twin)),
         tensor=(real.graph.tensors[real_index].name or b"").decode(errors="replace"),
         own=own,
-        so_far=_decibels(wanted, _real(whole, index)),
+        so_far=_decibels(wanted, real_values(whole, index)),
         widest_channel=_widest(wanted),
-        quantized=_quantization(whole, index).is_quantized,
+        quantized=tensor_quantization(whole, index).is_quantized,
     )
-
-
-def _quantization(model: LayerwiseModel, index: int) -> Quantization:
-    tensor = model.graph.tensors[index]
-    dtype, stored = np.dtype(TENSOR_TYPES[tensor.type][0]), tensor.quantization
-    if stored is None or stored.scale is None or not len(stored.scale):
-        return Quantization(dtype, 0.0, 0)
-    return Quantization(dtype, float(stored.scale[0]), int(stored.zeroPoint[0]))
-
-
-def _stored(model: LayerwiseModel, index: int, values: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Real values as a tensor holds them."""
-    quantization = _quantization(model, index)
-    return [quantization.quantize(value) for value in values]
-
-
-def _real(model: LayerwiseModel, index: int) -> list[NDArray[np.float32]]:
-    quantization = _quantization(model, index)
-    return [quantization.dequantize(value) for value in model.values[index]]
 
 
 def _decibels(wanted: Sequence[NDArray[Any]], got: Sequence[NDArray[Any]]) -> float:

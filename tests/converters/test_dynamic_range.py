@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from converters.flatbuffer_model import pack_model, unpack_model
-from converters.formats.dynamic_range import LEAST_VALUES, to_dynamic
+from converters.formats.dynamic_range import LEAST_VALUES, take_back_rounding, to_dynamic
+from converters.formats.tflite import quantize_int16x8
 from converters.layerwise import LayerwiseModel
 from converters.mean_inputs import mean_inputs
+from converters.ranges import measure_ranges
 from runtime.errors import ModelError
 from runtime.model_file import ModelFile
 from runtime.op_versions import too_new_for
@@ -155,3 +157,17 @@ def test_runs_on_the_floor_interpreter(net: Net, tmp_path: Path, floor_python: P
     assert too_new_for(ModelFile.read(path), "2.14.0") == []
     scores = floor_scores(path, net, floor_python)
     assert np.abs(scores - net.real_scores()[:5]).max() < 0.02
+
+
+def test_rounding_is_taken_back_for_quantisers_that_do_not(net: Net) -> None:
+    ranges = measure_ranges(net.float32, net.pictures, net.preprocessing)
+    means = mean_inputs(net.float32, net.pictures, net.preprocessing)
+    real = small_nets.scores(net.float32, net.pictures, net.preprocessing)
+    plain, corrected = (
+        np.abs(
+            (small_nets.scores(quantize_int16x8(model, ranges), net.pictures, net.preprocessing) - real).mean(axis=0)
+        ).max()
+        for model in (net.float32, take_back_rounding(net.float32, means))
+    )
+    assert corrected < plain / 1.5
+    assert len(take_back_rounding(net.float32, means)) < len(net.float32) + 2000
