@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.against import Against
+from converters.inputs.label_match import match_labels
 from converters.processes import run_in_process
 from converters.verify_again import KINDS
 from runtime.contract import ModelContract, read_contract
@@ -24,7 +25,6 @@ from toolkit.class_folders import list_pictures
 from toolkit.dataset import index_folder
 from toolkit.evaluation import truth_matrix
 from toolkit.even_choice import even_choice
-from converters.inputs.label_match import match_labels
 from toolkit.records import ImageRecord
 
 #: Pictures that are taken at most, as many of each class as there are: 150 MB at 224 x 224 pixels.
