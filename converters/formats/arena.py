@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import converters
+from converters.formats.arena_probe import NOT_INSTALLED
 from converters.formats.micro_operators import code_name
+from runtime.errors import ModelError, one_line
 from runtime.op_names import TENSOR_TYPES
 
 # MicroArenaBufferAlignment() in tensorflow/lite/micro/micro_arena_constants.h, bytes.
@@ -49,6 +52,9 @@ def arena_for(content: bytes, model: Any, python: str = sys.executable) -> Arena
         content: of a ``.tflite`` file.
         model: the same as a ``ModelT``.
         python: the interpreter whose packages are used.
+
+    Raises:
+        ModelError: see ``measure_arena``.
     """
     measured = measure_arena(content, python)
     if measured is not None:
@@ -63,7 +69,8 @@ def arena_for(content: bytes, model: Any, python: str = sys.executable) -> Arena
 def measure_arena(content: bytes, python: str = sys.executable) -> tuple[int, str] | None:
     """Bytes that the interpreter of tflite-micro allocates, and its version; None where it is not installed.
 
-    None as well where it does not take the model: it may lack a kernel that another release has.
+    Raises:
+        ModelError: it is installed and does not take the model.
     """
     environment = dict(os.environ)
     # The child runs these very modules, wherever they were imported from.
@@ -78,9 +85,15 @@ def measure_arena(content: bytes, python: str = sys.executable) -> tuple[int, st
                 command, cwd=folder, capture_output=True, env=environment, timeout=_TIMEOUT, check=False
             )
         except subprocess.TimeoutExpired:
-            return None
-    words = done.stdout.decode(errors="replace").split()
-    return (int(words[0]), words[1]) if done.returncode == 0 and len(words) == 2 else None
+            raise ModelError(f"tflite-micro does not end within {_TIMEOUT} seconds") from None
+    if done.returncode == NOT_INSTALLED:
+        return None
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = f"ends with {signal.Signals(-done.returncode).name}" if done.returncode < 0 else "refuses the model"
+        raise ModelError(f"tflite-micro {reason}: {one_line(lines[-1]) if lines else 'it does not say why'}")
+    size, version = done.stdout.decode().split()
+    return int(size), version
 
 
 def estimate_arena(model: Any) -> int:

@@ -142,7 +142,7 @@ def write(content: bytes, spec: ModelSpec, folder: Path, kind: str, python: str 
 
     Raises:
         ModelError: not a TFLite model; one that TensorFlow Lite Micro has no kernels for, or that does not fit the
-            spec; a label that is no text.
+            spec; one that tflite-micro, where it is installed, does not take; a label that is no text.
         DataError: the files cannot be written.
     """
     lean = lean_model(content)

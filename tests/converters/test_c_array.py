@@ -19,6 +19,7 @@ from converters.formats.arena import estimate_arena, measure_arena
 from converters.formats.c_text import byte_lines, identifier, string_literal
 from converters.formats.dense_per_tensor import per_channel_dense_layers, per_tensor_dense
 from converters.formats.lean_model import lean_model
+from converters.formats.micro_operators import code_name
 from converters.metadata import add_metadata
 from runtime.errors import DataError, ModelError
 from runtime.preprocess import normalize
@@ -182,9 +183,20 @@ def test_the_arena_is_measured_where_it_can_be(residual: Net, tmp_path: Path, mi
     assert "estimated from tensor lifetimes, not measured" in header.read_text()
 
 
-def test_a_model_that_micro_does_not_take_is_estimated(residual: Net, micro_python: Path) -> None:
-    assert measure_arena(b"\0" * 64, str(micro_python)) is None
-    assert not arena.arena_for(residual.int8, unpack_model(residual.int8)).measured
+def test_a_model_that_micro_does_not_take(residual: Net, tmp_path: Path, micro_python: Path) -> None:
+    from converters.flatbuffer_model import pack_model
+
+    model = unpack_model(residual.int8)
+    graph = model.subgraphs[0]
+    (logits,) = (op.inputs[0] for op in graph.operators if code_name(model.operatorCodes[op.opcodeIndex]) == "SOFTMAX")
+    # As of random weights; the kernel ends the process.
+    graph.tensors[logits].quantization.scale = np.array([1e-9], np.float32)
+    for broken in (pack_model(model), b"\0" * 64):
+        with pytest.raises(ModelError, match="^tflite-micro (ends with SIG|refuses the model)"):
+            measure_arena(broken, str(micro_python))
+    with pytest.raises(ModelError, match="^tflite-micro "):
+        c_array.write(pack_model(model), spec_of(residual), tmp_path, "int8", str(micro_python))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_lifetimes_are_planned_as_micro_plans_them() -> None:

@@ -78,9 +78,7 @@ def compiler(folder: Path, body: str) -> str:
     return str(path)
 
 
-def with_labels(net: Net) -> bytes:
-    labels = LabelList(("a", "b", "c", "d", "e"))
-    return add_metadata(net.int8, ModelSpec("x", "small", "single-label", net.preprocessing, labels))
+SPEC = ModelSpec("x", "small", "single-label", small_nets.pixels(127.5, 127.5), LabelList(("ä", "b", "c", "d", "e")))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the compiler is a program for Linux")
@@ -89,8 +87,10 @@ def test_the_compiler_is_asked_and_its_log_read(net: Net, tmp_path: Path, monkey
     body = f'(folder / "model_edgetpu.tflite").write_bytes(b"made of " + content)\nprint("{log}".format(folder=folder))'
     monkeypatch.setenv("PATH", str(Path(compiler(tmp_path, body)).parent))
     out = tmp_path / "out 花"
-    result = edgetpu.write(with_labels(net), out, "flowers_int8")
-    assert [path.name for path in result.files] == ["flowers_int8_edgetpu.tflite", "flowers_int8_edgetpu.log"]
+    result = edgetpu.write(add_metadata(net.int8, SPEC), SPEC, out, "flowers_int8")
+    endings = ["edgetpu.tflite", "edgetpu.log", "edgetpu_labels.txt", "edgetpu_spec.json"]
+    assert [path.name for path in result.files] == [f"flowers_int8_{ending}" for ending in endings]
+    assert result.files[2].read_text(encoding="utf-8").splitlines() == list(SPEC.labels)
     compiled = result.files[0].read_bytes()
     assert compiled.startswith(b"made of ")
     given = unpack_model(compiled[len(b"made of ") :])
@@ -121,18 +121,18 @@ def test_the_compiler_is_asked_and_its_log_read(net: Net, tmp_path: Path, monkey
 )
 def test_what_the_compiler_refuses(net: Net, tmp_path: Path, body: str, words: str) -> None:
     with pytest.raises(ModelError, match=words):
-        edgetpu.write(net.int8, tmp_path / "out", "x_int8", compiler(tmp_path, body))
+        edgetpu.write(net.int8, SPEC, tmp_path / "out", "x_int8", compiler(tmp_path, body))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_compiler_that_does_not_run(net: Net, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be run"):
-        edgetpu.write(net.int8, tmp_path, "x", str(tmp_path / "none"))
+        edgetpu.write(net.int8, SPEC, tmp_path, "x", str(tmp_path / "none"))
 
 
 def test_without_the_compiler(net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    result = edgetpu.write(net.int8, tmp_path, "x_int8")
+    result = edgetpu.write(net.int8, SPEC, tmp_path, "x_int8")
     assert result.compiler is None
     assert "edgetpu_compiler is not installed" in result.message
     total = len(unpack_model(net.int8).subgraphs[0].operators)
@@ -140,16 +140,16 @@ def test_without_the_compiler(net: Net, tmp_path: Path, monkeypatch: pytest.Monk
     assert result.message.endswith("compile it with: edgetpu_compiler x_int8_for_edgetpu.tflite")
     (ready,) = result.files
     assert ready.read_bytes() == per_tensor_dense(net.int8)
-    again = edgetpu.write(ready.read_bytes(), tmp_path, "y")
+    again = edgetpu.write(ready.read_bytes(), SPEC, tmp_path, "y")
     assert again.files == (), "nothing is to be changed"
     assert again.message.endswith("edgetpu_compiler y.tflite")
 
 
 def test_float_files_are_refused(net: Net, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nothing of x would run .* unsupported data type \(float32\).* the int8 one"):
-        edgetpu.write(net.float32, tmp_path, "x")
+        edgetpu.write(net.float32, SPEC, tmp_path, "x")
     with pytest.raises(ModelError, match="not a TensorFlow Lite model"):
-        edgetpu.write(b"", tmp_path, "x")
+        edgetpu.write(b"", SPEC, tmp_path, "x")
     assert list(tmp_path.iterdir()) == []
 
 
