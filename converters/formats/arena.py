@@ -113,7 +113,7 @@ def estimate_arena(model: Any) -> int:
 
 
 def _lifetimes(model: Any, graph: Any) -> list[tuple[int, int, int]]:
-    """(bytes, first operator, last operator) of each tensor that is computed."""
+    """(bytes, first operator, last operator) of each tensor that is computed, in the order of the tensors."""
     constant = {index for index, buffer in enumerate(model.buffers) if buffer.data is not None and len(buffer.data)}
     first = {int(index): 0 for index in graph.inputs}
     last: dict[int, int] = {}
@@ -126,7 +126,7 @@ def _lifetimes(model: Any, graph: Any) -> list[tuple[int, int, int]]:
     last.update({int(index): len(graph.operators) for index in graph.outputs})
     return [
         (_size(graph.tensors[index]), begin, last.get(index, begin))
-        for index, begin in first.items()
+        for index, begin in sorted(first.items())
         if graph.tensors[index].buffer not in constant
     ]
 
@@ -137,9 +137,12 @@ def _size(tensor: Any) -> int:
 
 
 def _planned(buffers: list[tuple[int, int, int]]) -> int:
-    """Height of the stack of buffers: largest first, each in the lowest gap between those that live with it."""
+    """Height of the stack of buffers: largest first, each in the lowest gap between those that live with it.
+
+    Of two of one size the later goes first, as in greedy_memory_planner.cc: another order, another height.
+    """
     placed: list[tuple[int, int, int, int]] = []
-    for size, begin, end in sorted(buffers, key=lambda buffer: -buffer[0]):
+    for size, begin, end in sorted(reversed(buffers), key=lambda buffer: -buffer[0]):
         offset = 0
         for start, length, other_begin, other_end in sorted(placed):
             if other_end < begin or end < other_begin:

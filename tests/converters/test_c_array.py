@@ -204,6 +204,9 @@ def test_lifetimes_are_planned_as_micro_plans_them() -> None:
     assert arena._planned([(100, 0, 1), (80, 1, 2), (60, 2, 3)]) == 180
     assert arena._planned([(16, 0, 0), (32, 1, 1)]) == 32
     assert arena._planned([]) == 0
+    # The beginning of mobilenet_0.25_128 in int8: two of one size in another order would need 98304.
+    begin = [(49152, 0, 0), (49152, 0, 1), (32768, 1, 2), (32768, 2, 3), (65536, 3, 4)]
+    assert arena._planned(begin) == 131072
 
 
 def test_what_a_microcontroller_has_no_use_for_is_left_out(residual: Net) -> None:
