@@ -142,7 +142,7 @@ def _planned(buffers: list[tuple[int, int, int]]) -> int:
     Of two of one size the later goes first, as in greedy_memory_planner.cc: another order, another height.
     """
     placed: list[tuple[int, int, int, int]] = []
-    for size, begin, end in sorted(reversed(buffers), key=lambda buffer: -buffer[0]):
+    for size, begin, end in sorted(buffers, key=lambda buffer: buffer[0])[::-1]:
         offset = 0
         for start, length, other_begin, other_end in sorted(placed):
             if other_end < begin or end < other_begin:

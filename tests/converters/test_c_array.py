@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
+import sys
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -56,8 +58,8 @@ def residual() -> Net:
 @pytest.fixture(scope="module")
 def micro_python() -> Path:
     """Python of an environment with TensorFlow Lite Micro's interpreter."""
-    if not shutil.which("ldd"):
-        pytest.skip("tflite-micro has wheels for Linux only")
+    if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
+        pytest.skip("tflite-micro has wheels for x86-64 Linux only")
     return make_environment("micro", dependencies=["tflite-micro", "numpy", "pillow"])
 
 
