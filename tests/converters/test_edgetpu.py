@@ -13,6 +13,7 @@ from converters.flatbuffer_model import pack_model, unpack_model
 from converters.formats import edgetpu
 from converters.formats.dense_per_tensor import per_channel_dense_layers, per_tensor_dense
 from converters.formats.edgetpu_rules import BEHIND, MAPPED, Operators, predict
+from converters.formats.micro_operators import code_name
 from converters.metadata import add_metadata
 from runtime.errors import ModelError
 from runtime.spec import LabelList, ModelSpec
@@ -202,8 +203,6 @@ def test_a_float_entry_stays_on_the_processor(net: Net) -> None:
     ],
 )
 def test_limits_of_options(net: Net, name: str, change: dict[str, int], status: str) -> None:
-    from converters.formats.micro_operators import code_name
-
     model = unpack_model(per_tensor_dense(net.int8))
     codes = [code_name(code) for code in model.operatorCodes]
     operator = next(op for op in model.subgraphs[0].operators if codes[op.opcodeIndex] == name)
@@ -227,16 +226,27 @@ def test_limits_of_tensors(net: Net) -> None:
         assert any(status in word for word in found)
 
 
-def test_softmax_and_reductions() -> None:
-    keras = pytest.importorskip("keras")
-    layers = keras.layers
-    source = keras.Input((24, 24, 3))
-    x = layers.Conv2D(6, 3)(source)
-    x = layers.Lambda(lambda y: keras.ops.mean(y, axis=-1))(x)
-    scores = layers.Softmax()(layers.Reshape((22, 22))(x))
-    from converters.formats.tflite import convert_int8
-
-    model = convert_int8(keras.Model([source], scores), small_nets.pictures(4), small_nets.pixels(127.5, 127.5))
-    found = statuses(model)
-    assert "A reduction along z needs a multiple of 4" in found["MEAN"]
-    assert any(word.startswith("Only one dimension of at most 16000") or word == BEHIND for word in found["SOFTMAX"])
+@pytest.mark.parametrize(
+    ("name", "shape", "axes", "status"),
+    [
+        ("MEAN", (1, 12, 12, 6), (3, 3), "A reduction along z needs a multiple of 4"),
+        ("MEAN", (1, 12, 12, 8), (0, 1), "The batch dimension is not supported"),
+        ("FULLY_CONNECTED", (2, 5), None, "The output must be one-dimensional"),
+        ("SOFTMAX", (1, 16001), None, "Only one dimension of at most 16000 elements is supported"),
+    ],
+)
+def test_limits_of_shapes(
+    net: Net, name: str, shape: tuple[int, ...], axes: tuple[int, ...] | None, status: str
+) -> None:
+    model = unpack_model(per_tensor_dense(net.int8))
+    graph = model.subgraphs[0]
+    codes = [code_name(code) for code in model.operatorCodes]
+    operator = next(op for op in graph.operators if codes[op.opcodeIndex] == name)
+    changed = operator.outputs[0] if name == "FULLY_CONNECTED" else operator.inputs[0]
+    graph.tensors[changed].shape = np.array(shape, np.int32)
+    if axes is not None:
+        buffer = model.buffers[graph.tensors[operator.inputs[1]].buffer]
+        assert buffer.data.view("<i4").tolist() == [1, 2]
+        buffer.data = np.array(axes, "<i4").view(np.uint8)
+    found = {entry.name: entry.status for entry in predict(model)}
+    assert found[name] == status
