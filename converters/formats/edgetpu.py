@@ -84,6 +84,9 @@ def write(content: bytes, spec: ModelSpec, folder: Path, stem: str, compiler: st
         DataError: the files cannot be written.
     """
     ready = per_tensor_dense(content)
+    changed = ready != content
+    # The metadata speak of files that are appended to the int8 file alone.
+    ready = lean_model(ready, keep_names=True)
     expected = predict(unpack_model(ready))
     if not any(operators.mapped for operators in expected):
         raise ModelError(
@@ -92,8 +95,8 @@ def write(content: bytes, spec: ModelSpec, folder: Path, stem: str, compiler: st
         )
     compiler = compiler or shutil.which(COMPILER)
     if compiler is None:
-        return _uncompiled(ready, ready != content, folder, stem, expected)
-    compiled, log = _compile(compiler, lean_model(ready, keep_names=True), stem)
+        return _uncompiled(ready, changed, folder, stem, expected)
+    compiled, log = _compile(compiler, ready, stem)
     files: tuple[Path, ...] = (folder / f"{stem}_edgetpu.tflite", folder / f"{stem}_edgetpu.log")
     write_bytes(files[0], compiled)
     write_bytes(files[1], log.encode())

@@ -319,6 +319,8 @@ def test_names(name: str, expected: str) -> None:
 def test_texts() -> None:
     assert string_literal('a"\\?\n') == '"a\\042\\134\\077\\012"'
     assert string_literal("ä1") == '"\\303\\2441"'
-    data = bytes(range(37))
-    assert [int(word, 16) for word in byte_lines(data).replace("\n", "").strip(",").split(",")] == list(data)
-    assert byte_lines(b"") == ""
+    for data in (bytes(range(37)), bytes(range(256)) * 4100):
+        text = b"".join(byte_lines(data))
+        assert [int(word, 16) for word in text.decode().replace("\n", "").strip(",").split(",")] == list(data)
+        assert {len(line) for line in text.splitlines()[:-1]} == {80}
+    assert list(byte_lines(b"")) == []

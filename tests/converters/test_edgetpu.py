@@ -13,6 +13,7 @@ from converters.flatbuffer_model import pack_model, unpack_model
 from converters.formats import edgetpu
 from converters.formats.dense_per_tensor import per_channel_dense_layers, per_tensor_dense
 from converters.formats.edgetpu_rules import BEHIND, MAPPED, Operators, predict
+from converters.formats.lean_model import lean_model
 from converters.formats.micro_operators import code_name
 from converters.metadata import add_metadata
 from runtime.errors import ModelError
@@ -140,7 +141,7 @@ def test_without_the_compiler(net: Net, tmp_path: Path, monkeypatch: pytest.Monk
     assert f"by its rules {total} of {total} operators would run on the Edge TPU" in result.message
     assert result.message.endswith("compile it with: edgetpu_compiler x_int8_for_edgetpu.tflite")
     (ready,) = result.files
-    assert ready.read_bytes() == per_tensor_dense(net.int8)
+    assert ready.read_bytes() == lean_model(per_tensor_dense(net.int8), keep_names=True)
     again = edgetpu.write(ready.read_bytes(), SPEC, tmp_path, "y")
     assert again.files == (), "nothing is to be changed"
     assert again.message.endswith("edgetpu_compiler y.tflite")
