@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import converters
+from converters.formats.arena_probe import NOT_INSTALLED
 from converters.formats.micro_operators import code_name
+from runtime.errors import ModelError, one_line
 from runtime.op_names import TENSOR_TYPES
 
 # MicroArenaBufferAlignment() in tensorflow/lite/micro/micro_arena_constants.h, bytes.
@@ -49,6 +52,9 @@ def arena_for(content: bytes, model: Any, python: str = sys.executable) -> Arena
         content: of a ``.tflite`` file.
         model: the same as a ``ModelT``.
         python: the interpreter whose packages are used.
+
+    Raises:
+        ModelError: see ``measure_arena``.
     """
     measured = measure_arena(content, python)
     if measured is not None:
@@ -63,7 +69,8 @@ def arena_for(content: bytes, model: Any, python: str = sys.executable) -> Arena
 def measure_arena(content: bytes, python: str = sys.executable) -> tuple[int, str] | None:
     """Bytes that the interpreter of tflite-micro allocates, and its version; None where it is not installed.
 
-    None as well where it does not take the model: it may lack a kernel that another release has.
+    Raises:
+        ModelError: it is installed and does not take the model.
     """
     environment = dict(os.environ)
     # The child runs these very modules, wherever they were imported from.
@@ -78,9 +85,15 @@ def measure_arena(content: bytes, python: str = sys.executable) -> tuple[int, st
                 command, cwd=folder, capture_output=True, env=environment, timeout=_TIMEOUT, check=False
             )
         except subprocess.TimeoutExpired:
-            return None
-    words = done.stdout.decode(errors="replace").split()
-    return (int(words[0]), words[1]) if done.returncode == 0 and len(words) == 2 else None
+            raise ModelError(f"tflite-micro does not end within {_TIMEOUT} seconds") from None
+    if done.returncode == NOT_INSTALLED:
+        return None
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = f"ends with {signal.Signals(-done.returncode).name}" if done.returncode < 0 else "refuses the model"
+        raise ModelError(f"tflite-micro {reason}: {one_line(lines[-1]) if lines else 'it does not say why'}")
+    size, version = done.stdout.decode().split()
+    return int(size), version
 
 
 def estimate_arena(model: Any) -> int:
@@ -100,7 +113,7 @@ def estimate_arena(model: Any) -> int:
 
 
 def _lifetimes(model: Any, graph: Any) -> list[tuple[int, int, int]]:
-    """(bytes, first operator, last operator) of each tensor that is computed."""
+    """(bytes, first operator, last operator) of each tensor that is computed, in the order of the tensors."""
     constant = {index for index, buffer in enumerate(model.buffers) if buffer.data is not None and len(buffer.data)}
     first = {int(index): 0 for index in graph.inputs}
     last: dict[int, int] = {}
@@ -113,7 +126,7 @@ def _lifetimes(model: Any, graph: Any) -> list[tuple[int, int, int]]:
     last.update({int(index): len(graph.operators) for index in graph.outputs})
     return [
         (_size(graph.tensors[index]), begin, last.get(index, begin))
-        for index, begin in first.items()
+        for index, begin in sorted(first.items())
         if graph.tensors[index].buffer not in constant
     ]
 
@@ -124,9 +137,12 @@ def _size(tensor: Any) -> int:
 
 
 def _planned(buffers: list[tuple[int, int, int]]) -> int:
-    """Height of the stack of buffers: largest first, each in the lowest gap between those that live with it."""
+    """Height of the stack of buffers: largest first, each in the lowest gap between those that live with it.
+
+    Of two of one size the later goes first, as in greedy_memory_planner.cc: another order, another height.
+    """
     placed: list[tuple[int, int, int, int]] = []
-    for size, begin, end in sorted(buffers, key=lambda buffer: -buffer[0]):
+    for size, begin, end in sorted(buffers, key=lambda buffer: buffer[0])[::-1]:
         offset = 0
         for start, length, other_begin, other_end in sorted(placed):
             if other_end < begin or end < other_begin:

@@ -16,29 +16,32 @@ from typing import Any
 
 from runtime.versions import package_version
 
+#: Exit code where there is no tflite-micro.
+NOT_INSTALLED = 3
 # Where the search for a sufficient arena begins and ends, bytes: the largest of our models needs 10 MB.
 _LEAST, _MOST = 1 << 20, 1 << 30
 _TOTAL = re.compile(rb"Arena allocation total (\d+) bytes")
 
 
 def main() -> int:
-    """Run with the path of ``sys.argv``; returns the exit code, 3 where tflite-micro is not installed."""
+    """Run with the path of ``sys.argv``; returns the exit code."""
     try:
         micro = importlib.import_module("tflite_micro").runtime
     except ImportError:
-        return 3
+        return NOT_INSTALLED
     content = Path(sys.argv[1]).read_bytes()
     size = _LEAST
     while True:
         try:
             interpreter = micro.Interpreter.from_bytes(content, arena_size=size)
             break
-        except RuntimeError:  # too small, or a model it does not take
+        except RuntimeError:  # too small, or a model it does not take; it has printed which
             size *= 4
             if size > _MOST:
                 return 1
     found = _TOTAL.search(_printed(interpreter))
     if found is None:
+        sys.stderr.write("it does not print its allocations as it used to\n")
         return 1
     least = int(found[1])
     micro.Interpreter.from_bytes(content, arena_size=least)  # RuntimeError where that is not enough

@@ -113,7 +113,10 @@ const float kLeastScores[kClassCount] = {least_scores};
 
 // Interpreters use weights where they lie.
 alignas(16) const unsigned char kModel[kModelSize] = {{
-{octets}}};
+"""
+
+_SOURCE_END = """\
+}};
 
 }}  // namespace {namespace}
 """
@@ -142,7 +145,7 @@ def write(content: bytes, spec: ModelSpec, folder: Path, kind: str, python: str 
 
     Raises:
         ModelError: not a TFLite model; one that TensorFlow Lite Micro has no kernels for, or that does not fit the
-            spec; a label that is no text.
+            spec; one that tflite-micro, where it is installed, does not take; a label that is no text.
         DataError: the files cannot be written.
     """
     lean = lean_model(content)
@@ -151,21 +154,21 @@ def write(content: bytes, spec: ModelSpec, folder: Path, kind: str, python: str 
     name = identifier(spec.name, f"{kind}_model")
     header, source = folder / f"{name}.h", folder / f"{name}.cc"
     arena = arena_for(lean, model, python)
-    texts = (_source_text(lean, spec, name, header.name), _header_text(lean, model, spec, name, operators, arena))
-    for path, text in zip((source, header), texts, strict=True):
-        write_bytes(path, text.encode("ascii"))
+    declarations = _header_text(lean, model, spec, name, operators, arena).encode("ascii")
+    write_bytes(source, _source_text(lean, spec, name, header.name))
+    write_bytes(header, declarations)
     return [header, source]
 
 
-def _source_text(lean: bytes, spec: ModelSpec, name: str, header: str) -> str:
-    return _SOURCE.format(
+def _source_text(lean: bytes, spec: ModelSpec, name: str, header: str) -> bytes:
+    begin = _SOURCE.format(
         header=header,
         namespace=name,
         name=string_literal(spec.name),
         labels="".join(f"    {string_literal(label)},\n" for label in spec.labels),
         least_scores=float_list(spec.least_scores()),
-        octets=byte_lines(lean),
     )
+    return b"".join([begin.encode("ascii"), *byte_lines(lean), _SOURCE_END.format(namespace=name).encode("ascii")])
 
 
 def _header_text(lean: bytes, model: Any, spec: ModelSpec, name: str, operators: list[str], arena: Arena) -> str:

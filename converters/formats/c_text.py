@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from runtime.errors import ModelError
 
-# Bytes of the model on a line of source text.
+# Bytes of the model on a line of source text, and those that are written in one go.
 _ON_A_LINE = 16
+_IN_A_PIECE = 1 << 20
 # What stands for each byte: `0x00,` to `0xff,`, 5 characters.
 _BYTE_TEXTS = np.frombuffer(b"".join(b"0x%02x," % value for value in range(256)), np.uint8).reshape(256, 5)
 # Plain in a C literal. Not the question mark: two of them begin a trigraph before C++17.
@@ -43,7 +44,7 @@ def string_literal(text: str) -> str:
         # A folder's name in another encoding comes as lone surrogates, and goes as the bytes it was.
         octets = text.replace("\0", "\\x00").encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        raise ModelError(f"the label {text!r} is no Unicode text: {error}") from error
+        raise ModelError(f"the name {text!r} is no Unicode text: {error}") from error
     # Octal escapes end after three digits, whatever follows; hexadecimal ones do not.
     return '"' + "".join(chr(octet) if octet in _PLAIN else f"\\{octet:03o}" for octet in octets) + '"'
 
@@ -59,11 +60,12 @@ def float_list(values: Iterable[float]) -> str:
     return "{" + ", ".join(map(float_literal, values)) + "}"
 
 
-def byte_lines(data: bytes) -> str:
-    """The elements of an array, 16 a line."""
-    octets = np.frombuffer(data, np.uint8)
-    whole = len(octets) // _ON_A_LINE * _ON_A_LINE
-    lines = _BYTE_TEXTS[octets[:whole]].reshape(-1, _ON_A_LINE * 5)
-    breaks = np.full((len(lines), 1), ord("\n"), np.uint8)
-    rest = _BYTE_TEXTS[octets[whole:]].tobytes()
-    return (np.hstack([lines, breaks]).tobytes() + (rest + b"\n" if rest else b"")).decode("ascii")
+def byte_lines(data: bytes) -> Iterator[bytes]:
+    """The elements of an array, 16 a line, in pieces: they take five times the memory of the data."""
+    for start in range(0, len(data), _IN_A_PIECE):
+        octets = np.frombuffer(data[start : start + _IN_A_PIECE], np.uint8)
+        whole = len(octets) // _ON_A_LINE * _ON_A_LINE
+        lines = np.full((whole // _ON_A_LINE, _ON_A_LINE * 5 + 1), ord("\n"), np.uint8)
+        lines[:, :-1] = _BYTE_TEXTS[octets[:whole]].reshape(len(lines), -1)
+        rest = _BYTE_TEXTS[octets[whole:]].tobytes()
+        yield lines.tobytes() + (rest + b"\n" if rest else b"")

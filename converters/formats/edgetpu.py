@@ -17,10 +17,12 @@ from typing import Any
 
 from converters.atomic import write_bytes
 from converters.flatbuffer_model import unpack_model
+from converters.formats.beside import write_beside
 from converters.formats.dense_per_tensor import per_tensor_dense
 from converters.formats.edgetpu_rules import Operators, predict
 from converters.formats.lean_model import lean_model
 from runtime.errors import ModelError, one_line
+from runtime.spec import ModelSpec
 
 COMPILER = "edgetpu_compiler"
 # Seconds; the compiler itself gives up after 180.
@@ -40,8 +42,8 @@ class EdgeTpu:
     """What came of a file for the Edge TPU.
 
     Attributes:
-        files: that were written: the compiled model and the compiler's log; or, without the compiler, the model to
-            be compiled where the int8 file itself would be refused.
+        files: that were written: the compiled model, the compiler's log, labels and specification; or, without the
+            compiler, the model to be compiled where the int8 file itself would be refused.
         compiler: version of the compiler, or None where there is none.
         operators: what it says of each operator; without the compiler, what it would say by its published rules.
         memory: what the compiler says of memory, such as ``{"Off-chip memory used": "0.00B"}``.
@@ -65,13 +67,14 @@ class EdgeTpu:
         }
 
 
-def write(content: bytes, folder: Path, stem: str, compiler: str | None = None) -> EdgeTpu:
+def write(content: bytes, spec: ModelSpec, folder: Path, stem: str, compiler: str | None = None) -> EdgeTpu:
     """Compile an int8 file to ``STEM_edgetpu.tflite``, or say what would become of it.
 
     Dense layers get one scale for their weights, which the compiler wants.
 
     Args:
         content: of an int8 ``.tflite`` file.
+        spec: of the model; labels and specification go beside the compiled model, which has none in it.
         folder: for the files.
         stem: of their names, which the file system takes.
         compiler: path of the compiler; None looks for it.
@@ -81,6 +84,9 @@ def write(content: bytes, folder: Path, stem: str, compiler: str | None = None) 
         DataError: the files cannot be written.
     """
     ready = per_tensor_dense(content)
+    changed = ready != content
+    # The metadata speak of files that are appended to the int8 file alone.
+    ready = lean_model(ready, keep_names=True)
     expected = predict(unpack_model(ready))
     if not any(operators.mapped for operators in expected):
         raise ModelError(
@@ -89,11 +95,12 @@ def write(content: bytes, folder: Path, stem: str, compiler: str | None = None) 
         )
     compiler = compiler or shutil.which(COMPILER)
     if compiler is None:
-        return _uncompiled(ready, ready != content, folder, stem, expected)
-    compiled, log = _compile(compiler, lean_model(ready, keep_names=True), stem)
-    files = (folder / f"{stem}_edgetpu.tflite", folder / f"{stem}_edgetpu.log")
+        return _uncompiled(ready, changed, folder, stem, expected)
+    compiled, log = _compile(compiler, ready, stem)
+    files: tuple[Path, ...] = (folder / f"{stem}_edgetpu.tflite", folder / f"{stem}_edgetpu.log")
     write_bytes(files[0], compiled)
     write_bytes(files[1], log.encode())
+    files += tuple(write_beside(spec, folder, f"{stem}_edgetpu"))
     version = _VERSION.search(log)
     operators = read_operators(log) or expected
     memory = dict(_MEMORY.findall(log))

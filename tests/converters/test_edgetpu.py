@@ -13,6 +13,8 @@ from converters.flatbuffer_model import pack_model, unpack_model
 from converters.formats import edgetpu
 from converters.formats.dense_per_tensor import per_channel_dense_layers, per_tensor_dense
 from converters.formats.edgetpu_rules import BEHIND, MAPPED, Operators, predict
+from converters.formats.lean_model import lean_model
+from converters.formats.micro_operators import code_name
 from converters.metadata import add_metadata
 from runtime.errors import ModelError
 from runtime.spec import LabelList, ModelSpec
@@ -78,9 +80,7 @@ def compiler(folder: Path, body: str) -> str:
     return str(path)
 
 
-def with_labels(net: Net) -> bytes:
-    labels = LabelList(("a", "b", "c", "d", "e"))
-    return add_metadata(net.int8, ModelSpec("x", "small", "single-label", net.preprocessing, labels))
+SPEC = ModelSpec("x", "small", "single-label", small_nets.pixels(127.5, 127.5), LabelList(("ä", "b", "c", "d", "e")))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the compiler is a program for Linux")
@@ -89,8 +89,10 @@ def test_the_compiler_is_asked_and_its_log_read(net: Net, tmp_path: Path, monkey
     body = f'(folder / "model_edgetpu.tflite").write_bytes(b"made of " + content)\nprint("{log}".format(folder=folder))'
     monkeypatch.setenv("PATH", str(Path(compiler(tmp_path, body)).parent))
     out = tmp_path / "out 花"
-    result = edgetpu.write(with_labels(net), out, "flowers_int8")
-    assert [path.name for path in result.files] == ["flowers_int8_edgetpu.tflite", "flowers_int8_edgetpu.log"]
+    result = edgetpu.write(add_metadata(net.int8, SPEC), SPEC, out, "flowers_int8")
+    endings = ["edgetpu.tflite", "edgetpu.log", "edgetpu_labels.txt", "edgetpu_spec.json"]
+    assert [path.name for path in result.files] == [f"flowers_int8_{ending}" for ending in endings]
+    assert result.files[2].read_text(encoding="utf-8").splitlines() == list(SPEC.labels)
     compiled = result.files[0].read_bytes()
     assert compiled.startswith(b"made of ")
     given = unpack_model(compiled[len(b"made of ") :])
@@ -121,35 +123,35 @@ def test_the_compiler_is_asked_and_its_log_read(net: Net, tmp_path: Path, monkey
 )
 def test_what_the_compiler_refuses(net: Net, tmp_path: Path, body: str, words: str) -> None:
     with pytest.raises(ModelError, match=words):
-        edgetpu.write(net.int8, tmp_path / "out", "x_int8", compiler(tmp_path, body))
+        edgetpu.write(net.int8, SPEC, tmp_path / "out", "x_int8", compiler(tmp_path, body))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_compiler_that_does_not_run(net: Net, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be run"):
-        edgetpu.write(net.int8, tmp_path, "x", str(tmp_path / "none"))
+        edgetpu.write(net.int8, SPEC, tmp_path, "x", str(tmp_path / "none"))
 
 
 def test_without_the_compiler(net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    result = edgetpu.write(net.int8, tmp_path, "x_int8")
+    result = edgetpu.write(net.int8, SPEC, tmp_path, "x_int8")
     assert result.compiler is None
     assert "edgetpu_compiler is not installed" in result.message
     total = len(unpack_model(net.int8).subgraphs[0].operators)
     assert f"by its rules {total} of {total} operators would run on the Edge TPU" in result.message
     assert result.message.endswith("compile it with: edgetpu_compiler x_int8_for_edgetpu.tflite")
     (ready,) = result.files
-    assert ready.read_bytes() == per_tensor_dense(net.int8)
-    again = edgetpu.write(ready.read_bytes(), tmp_path, "y")
+    assert ready.read_bytes() == lean_model(per_tensor_dense(net.int8), keep_names=True)
+    again = edgetpu.write(ready.read_bytes(), SPEC, tmp_path, "y")
     assert again.files == (), "nothing is to be changed"
     assert again.message.endswith("edgetpu_compiler y.tflite")
 
 
 def test_float_files_are_refused(net: Net, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nothing of x would run .* unsupported data type \(float32\).* the int8 one"):
-        edgetpu.write(net.float32, tmp_path, "x")
+        edgetpu.write(net.float32, SPEC, tmp_path, "x")
     with pytest.raises(ModelError, match="not a TensorFlow Lite model"):
-        edgetpu.write(b"", tmp_path, "x")
+        edgetpu.write(b"", SPEC, tmp_path, "x")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -202,8 +204,6 @@ def test_a_float_entry_stays_on_the_processor(net: Net) -> None:
     ],
 )
 def test_limits_of_options(net: Net, name: str, change: dict[str, int], status: str) -> None:
-    from converters.formats.micro_operators import code_name
-
     model = unpack_model(per_tensor_dense(net.int8))
     codes = [code_name(code) for code in model.operatorCodes]
     operator = next(op for op in model.subgraphs[0].operators if codes[op.opcodeIndex] == name)
@@ -227,16 +227,27 @@ def test_limits_of_tensors(net: Net) -> None:
         assert any(status in word for word in found)
 
 
-def test_softmax_and_reductions() -> None:
-    keras = pytest.importorskip("keras")
-    layers = keras.layers
-    source = keras.Input((24, 24, 3))
-    x = layers.Conv2D(6, 3)(source)
-    x = layers.Lambda(lambda y: keras.ops.mean(y, axis=-1))(x)
-    scores = layers.Softmax()(layers.Reshape((22, 22))(x))
-    from converters.formats.tflite import convert_int8
-
-    model = convert_int8(keras.Model([source], scores), small_nets.pictures(4), small_nets.pixels(127.5, 127.5))
-    found = statuses(model)
-    assert "A reduction along z needs a multiple of 4" in found["MEAN"]
-    assert any(word.startswith("Only one dimension of at most 16000") or word == BEHIND for word in found["SOFTMAX"])
+@pytest.mark.parametrize(
+    ("name", "shape", "axes", "status"),
+    [
+        ("MEAN", (1, 12, 12, 6), (3, 3), "A reduction along z needs a multiple of 4"),
+        ("MEAN", (1, 12, 12, 8), (0, 1), "The batch dimension is not supported"),
+        ("FULLY_CONNECTED", (2, 5), None, "The output must be one-dimensional"),
+        ("SOFTMAX", (1, 16001), None, "Only one dimension of at most 16000 elements is supported"),
+    ],
+)
+def test_limits_of_shapes(
+    net: Net, name: str, shape: tuple[int, ...], axes: tuple[int, ...] | None, status: str
+) -> None:
+    model = unpack_model(per_tensor_dense(net.int8))
+    graph = model.subgraphs[0]
+    codes = [code_name(code) for code in model.operatorCodes]
+    operator = next(op for op in graph.operators if codes[op.opcodeIndex] == name)
+    changed = operator.outputs[0] if name == "FULLY_CONNECTED" else operator.inputs[0]
+    graph.tensors[changed].shape = np.array(shape, np.int32)
+    if axes is not None:
+        buffer = model.buffers[graph.tensors[operator.inputs[1]].buffer]
+        assert buffer.data.view("<i4").tolist() == [1, 2]
+        buffer.data = np.array(axes, "<i4").view(np.uint8)
+    found = {entry.name: entry.status for entry in predict(model)}
+    assert found[name] == status
