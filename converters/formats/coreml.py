@@ -118,6 +118,7 @@ def write_coreml(
             model = _convert(coremltools, function, spec)
             content = model.get_spec()
             _describe(content.description, spec, text or MetadataText())
+            _number_names(content.mlProgram)
         except EdgeExportError:
             raise
         except Exception as error:  # of coremltools and of TensorFlow: they have no common class
@@ -200,6 +201,25 @@ def _describe(description: Any, spec: ModelSpec, text: MetadataText) -> None:
     for output in description.output:
         is_label = output.name == description.predictedFeatureName
         output.shortDescription = "The likeliest class" if is_label else "Score of each class, 0 to 1"
+
+
+def _number_names(program: Any) -> None:
+    """Name what flows between the operations by their order: coremltools numbers some names by chance."""
+    for function in program.functions.values():
+        for block in function.block_specializations.values():
+            if any(operation.blocks for operation in block.operations):
+                continue
+            names = {value.name: value.name for value in function.inputs} | {name: name for name in block.outputs}
+            for number, operation in enumerate(block.operations):
+                for place, output in enumerate(operation.outputs):
+                    output.name = names.setdefault(output.name, f"{operation.type}_{number}_{place}")
+                if "name" in operation.attributes:
+                    title = operation.attributes["name"].immediateValue.tensor.strings
+                    title.values[:] = [f"{operation.type}_{number}"]
+                for argument in operation.inputs.values():
+                    for binding in argument.arguments:
+                        if binding.WhichOneof("binding") == "name":
+                            binding.name = names[binding.name]
 
 
 def _write_package(folder: Path, content: Any, weights: Path) -> None:

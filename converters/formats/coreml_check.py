@@ -131,6 +131,10 @@ def _pad(x: Any, pad: Any, mode: str, constant_val: float = 0.0) -> Any:
     return np.pad(x, sides, constant_values=constant_val)
 
 
+def _matmul(x: Any, y: Any, transpose_x: bool = False, transpose_y: bool = False) -> Any:
+    return (np.swapaxes(x, -1, -2) if transpose_x else x) @ (np.swapaxes(y, -1, -2) if transpose_y else y)
+
+
 _OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "conv": _conv,
     "avg_pool": _avg_pool,
@@ -155,5 +159,6 @@ _OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "concat": lambda values, axis, interleave=False: np.concatenate(values, axis),
     "reduce_mean": lambda x, axes, keep_dims: x.mean(axis=tuple(axes), keepdims=bool(keep_dims)),
     "reduce_max": lambda x, axes, keep_dims: x.max(axis=tuple(axes), keepdims=bool(keep_dims)),
+    "matmul": _matmul,
     "linear": lambda x, weight, bias=0: x @ weight.T + bias,
 }

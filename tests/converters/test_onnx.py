@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,7 +99,7 @@ def test_no_such_opset(opset: int) -> None:
 
 
 @pytest.mark.skipif(find_spec("tf2onnx") is not None, reason="tf2onnx is installed here")
-def test_without_tf2onnx(tmp_path: Path) -> None:
+def test_without_tf2onnx() -> None:
     pixels = small_nets.pixels(127.5, 127.5)
     spec = ModelSpec("m", "small", "single-label", pixels, LabelList(LABELS))
     with pytest.raises(
