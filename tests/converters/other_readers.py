@@ -1,11 +1,13 @@
-"""Other people's programs that read what we write, each in an environment of its own."""
+"""Other people's programs that read or make what we write, each in an environment of its own."""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.environments import make_environment, python_for_tflite_runtime
+from tests.environments import ROOT, make_environment, python_for_tflite_runtime
 
 HERE = Path(__file__).parent
 
@@ -44,12 +46,33 @@ def tflite_support_content(model: Path, folder: Path) -> dict[str, Any]:
     return content
 
 
+def run_beside_tensorflow(name: str, dependencies: Sequence[str], script: str, folder: Path) -> dict[str, Any]:
+    """What a script of ours says that needs TensorFlow and packages that this environment has not.
+
+    Args:
+        name: of the environment with those packages; TensorFlow and the rest are those of this one.
+        dependencies: what to install in it.
+        script: its file's name; it gets the folder and the file to write as arguments.
+        folder: for its files.
+    """
+    python = make_environment(name, dependencies=dependencies)
+    found = os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]])
+    content: dict[str, Any] = _run(python, script, folder, folder, environment={**os.environ, "PYTHONPATH": found})
+    return content
+
+
 def _run(
-    python: Path, script: str, model: Path, folder: Path, before: Sequence[str] = (), after: Sequence[str] = ()
+    python: Path,
+    script: str,
+    model: Path,
+    folder: Path,
+    before: Sequence[str] = (),
+    after: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Any:
     out = folder / f"{script}.json"
     command = [str(python), str(HERE / script), str(model), *before, str(out), *after]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment)
     if done.returncode and "does not load" in done.stderr:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr
