@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from converters.kinds import FORMATS, IN_OUT, KINDS
 from runtime.command import HelpFormatter
 from runtime.file_kind import shown
-from toolkit.commands.hint_arguments import add_input_options, add_option, read_hints
+from toolkit.commands.model_arguments import add_model_options, read_hints
 
 if TYPE_CHECKING:
     from converters.convert import Conversion
@@ -107,20 +107,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--json", action="store_true", help="the report as one JSON object on standard output")
     _add_metadata(parser.add_argument_group("texts that go into the files"))
     foreign = parser.add_argument_group("models that are no bundle; what is not said is found or guessed, and printed")
-    add_option(
-        foreign,
-        "--labels",
-        "--label-file",
-        metavar="FILE",
-        help="one label a line; the word imagenet takes the names of ImageNet's classes",
-    )
     foreign.add_argument(
         "--calibration-dir",
         metavar="DIR",
         type=Path,
         help="pictures in any folders, needed for int8 and int16x8; folders named like labels tell what they show",
     )
-    add_input_options(foreign)
+    add_model_options(foreign)
     parser.set_defaults(run=run)
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from runtime.command import HelpFormatter
-from toolkit.commands.hint_arguments import add_input_options, add_option, read_hints
+from toolkit.commands.model_arguments import add_model_options, add_option, read_hints
 
 _DESCRIPTION = """\
 Name what pictures show, with any kind of model that a training leaves:
@@ -64,14 +64,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--model-dir", metavar="DIR", type=Path, help="folder with Keras's file of the whole network of --architecture"
     )
     parser.add_argument("--cache-dir", metavar="DIR", type=Path, help="of the toolkit (default: the user's cache)")
-    add_option(
-        parser,
-        "--labels",
-        "--label-file",
-        metavar="FILE",
-        help="one label a line; the word imagenet takes the names of ImageNet's classes",
-    )
-    add_input_options(parser)
+    add_model_options(parser)
     add_option(
         parser,
         "--top-k",
@@ -91,7 +84,6 @@ def run(args: argparse.Namespace) -> int:
     from toolkit.predict.options import PredictOptions
     from toolkit.predict.run import predict
 
-    hints = read_hints(args)
     options = PredictOptions(
         paths=(*args.image, *args.paths),
         model=args.model,
@@ -99,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         architecture=args.architecture,
         model_dir=args.model_dir,
         cache_dir=args.cache_dir,
-        hints=hints,
+        hints=read_hints(args),
         top_k=args.top_k,
         json=args.json,
         html=args.html,
