@@ -33,7 +33,9 @@ def test_scores_and_facts(model: Path, tmp_path: Path) -> None:
     pictures = np.zeros((3, 64, 64, 3), np.uint8)
     pictures[1, ..., 0] = 255
     scores, facts = scored(model, tmp_path, pictures)
-    np.testing.assert_allclose(scores, [[0, 0, 0], [1, 0, 0], [0, 0, 0]], atol=1e-6)
+    best = np.e / (np.e + 2)  # the model gives logits
+    np.testing.assert_allclose(scores[1], [best, (1 - best) / 2, (1 - best) / 2], atol=1e-6)
+    np.testing.assert_allclose(scores[[0, 2]], 1 / 3, atol=1e-6)
     assert (facts["interpreter"], facts["threads"]) == (interpreter_name(), default_threads())
     assert facts["latency_ms"] > 0
     assert facts["latency_one_thread_ms"] > 0
