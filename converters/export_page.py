@@ -25,9 +25,17 @@ _JPEG_QUALITY = 80
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of a picture: its labels, the score behind them, and whether that is right (None: unknown)."""
+    """What a model says of a picture.
+
+    Attributes:
+        labels: answered; of a single-label model one, also where its score is too low for an answer.
+        unknown: whether it is.
+        score: behind them, 0..1.
+        right: whether they are the true ones; None where those are not known.
+    """
 
     labels: tuple[str, ...]
+    unknown: bool
     score: float
     right: bool | None
 
@@ -74,7 +82,6 @@ def render_page(report: dict[str, Any], images: NDArray[Any]) -> bytes:
         colours=COLOURS,
         tiles=tiles,
         left_out=left_out,
-        nothing="no label" if report["task"] == "multi-label" else "unknown",
     )
     return text.encode("utf-8", "backslashreplace")
 
@@ -123,11 +130,9 @@ def _answer(report: dict[str, Any], row: dict[str, Any], name: str) -> Answer:
     least = tuple(report["least_scores"])
     chosen = answers(scores, report["task"], least)[0]
     right = None if "class_ids" not in row else chosen.nonzero()[0].tolist() == sorted(row["class_ids"])
-    names: tuple[str, ...] = tuple(report["labels"][c] for c in chosen.nonzero()[0])
-    if report["task"] == "single-label" and unanswered(scores, report["task"], least)[0]:
-        names = (f"unknown, {names[0]} at best",)
+    unknown = report["task"] == "single-label" and bool(unanswered(scores, report["task"], least)[0])
     score = float(scores[0][chosen].min()) if chosen.any() else float(scores.max())
-    return Answer(names, score, right)
+    return Answer(tuple(report["labels"][c] for c in chosen.nonzero()[0]), unknown, score, right)
 
 
 def _thumbnail(image: NDArray[Any]) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 TEMPLATE = """\
 {% macro run(r) %}{{ "%.1f" | format(r.latency_ms) }} ms{% endmacro %}
 {% macro labels(texts) %}{% for text in texts %}{% if not loop.first %}, {% endif %}<bdi>{{ text | shown }}</bdi>
-{%- else %}{{ nothing }}{% endfor %}{% endmacro %}
-{% macro answer(a) %}<b class="{{ "" if a.right is none else "good" if a.right else "bad" }}">{{ labels(a.labels) }}</b>
+{%- else %}no label{% endfor %}{% endmacro %}
+{% macro answer(a) %}
+<b class="{{ "" if a.right is none else "good" if a.right else "bad" }}">{{ "unknown, at best " if a.unknown }}
+{{- labels(a.labels) }}</b>
 <span class="score">{{ a.score | percent }}</span>{% endmacro %}
 <!doctype html>
 <html lang="en">

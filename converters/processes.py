@@ -38,6 +38,8 @@ def run_in_process(
     Raises:
         ModelError: the process fails, crashes or hangs.
     """
+    name = shown(model.name)
+    where = f" on {interpreter}" if interpreter else ""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "scores.npz"
         command = [python, "-m", "runtime.scoring", str(model.resolve()), str(images.resolve()), str(out)]
@@ -52,9 +54,9 @@ def run_in_process(
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise ModelError(f"{shown(model.name)} does not end within {_TIMEOUT} seconds") from None
+            raise ModelError(f"{name} does not end within {_TIMEOUT} seconds{where}") from None
         if done.returncode != 0:
-            raise ModelError(f"{shown(model.name)} does not run: {_reason(done)}")
+            raise ModelError(f"{name} does not run{where}: {_reason(done)}")
         with np.load(out, allow_pickle=False) as stored:
             return stored["scores"], json.loads(str(stored["facts"]))
 

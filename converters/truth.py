@@ -144,10 +144,13 @@ def _tensors(model: Any, graph: Any) -> list[Tensor]:
 
 
 def _tensor(model: Any, tensor: Any) -> Tensor:
-    data = model.buffers[tensor.buffer].data
+    buffers = model.buffers or ()
+    # 0 stands for "no constant"; a file may then hold no buffer at all.
+    data = buffers[tensor.buffer].data if 0 < tensor.buffer < len(buffers) else None
     shape = () if tensor.shape is None else tuple(map(int, tensor.shape))
-    constant = data is not None and len(data) > 0
-    return Tensor((tensor.name or b"").decode("utf-8", "replace"), TENSOR_TYPES[tensor.type][0], shape, constant)
+    dtype = TENSOR_TYPES[tensor.type][0] if 0 <= tensor.type < len(TENSOR_TYPES) else f"type {tensor.type}"
+    name = (tensor.name or b"").decode("utf-8", "replace")
+    return Tensor(name, dtype, shape, data is not None and len(data) > 0)
 
 
 def _elements(tensor: Tensor) -> int:

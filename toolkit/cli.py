@@ -17,6 +17,7 @@ _EPILOG = """\
 the whole way:
   toolkit train photos/            a folder per class -> ./model
   toolkit convert --quantize       -> ./model/export/*.tflite, float32 and int8, each one checked
+  toolkit verify F.tflite --against model      every proof of a file once more
   toolkit evaluate model others/   how it does on other pictures: ./evaluation/report.html
   runtime classify photo.jpg       on the device, with nothing but a TFLite interpreter
 
