@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from converters.tensorflow import import_tensorflow
-from toolkit.training.convolutions import depthwise
+from converters.quantization.convolutions import depthwise
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

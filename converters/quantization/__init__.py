@@ -1,0 +1,1 @@
+"""Ways to int8 that keep accuracy."""
