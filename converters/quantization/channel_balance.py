@@ -65,13 +65,14 @@ def balance_channels(network: RebuiltNetwork, statistics: Mapping[int, TensorSta
 
 
 def _along(factors: Floats, rank: int, axis: int) -> Floats:
+    """The factors on one axis of an array."""
     return factors.reshape([-1 if place == axis else 1 for place in range(rank)])
 
 
 def _factors(network: RebuiltNetwork, group: _Group, statistics: Mapping[int, TensorStatistics]) -> Floats | None:
     """What to divide each channel by; None where none is wild."""
     reach = np.max([statistics[index].reach for index in group.tensors], axis=0)
-    wild = reach / _median(reach)
+    wild: Floats = (reach / _median(reach)).astype(np.float32)
     if wild.max() <= WILD:
         return None
     needs = [
@@ -79,11 +80,12 @@ def _factors(network: RebuiltNetwork, group: _Group, statistics: Mapping[int, Te
         for layer in group.readers
         if layer.name != "DEPTHWISE_CONV_2D"  # each channel has a scale of its own
     ]
-    factors = wild
+    factors: Floats = wild
     if needs:
         need = np.max(needs, axis=0)
-        factors = np.sqrt(wild * _median(need) / np.maximum(need, 1e-6 * _median(need)))
-    return np.exp2(np.rint(np.log2(np.maximum(factors, 1.0)))).astype(np.float32)
+        factors = np.sqrt(wild * _median(need) / np.maximum(need, 1e-6 * _median(need))).astype(np.float32)
+    powers: Floats = np.exp2(np.rint(np.log2(np.maximum(factors, 1.0)))).astype(np.float32)
+    return powers
 
 
 def _median(values: Floats) -> float:

@@ -80,6 +80,7 @@ class Student:
         self._kernels: dict[int, tuple[Any, int]] = {}
         self._biases: dict[int, Any] = {}
         self._shifts: dict[int, Any] = {}
+        self._bases: dict[int, Any] = {}
         for layer in network.layers:
             kernel = network.constants[layer.kernel]
             others = tuple(axis for axis in range(kernel.ndim) if axis != layer.axis)
@@ -89,6 +90,7 @@ class Student:
                 self._biases[layer.bias] = self._variable(network.constants[layer.bias], _size(spread))
         for index in sorted(set(self._same_as.values())):
             if index not in self._fixed:
+                self._bases[index] = tf.Variable(np.array(self._ranges[index], np.float32), trainable=False)
                 self._shifts[index] = self._variable(np.zeros(2, np.float32), np.float32(1))
         self._operands = {index: tf.constant(value) for index, value in self._rounded_operands().items()}
 
@@ -126,14 +128,22 @@ class Student:
                 learned[index] = (float(low), float(high))
         return learned
 
+    def narrow(self, statistics: Mapping[int, TensorStatistics]) -> None:
+        """Leave outliers out of the ranges where that makes the rounding of a tensor better."""
+        for index, base in self._bases.items():
+            base.assign(np.array(statistics[index].least_error_range(self._ranges[index]), np.float32))
+
     def state(self) -> list[Floats]:
-        """All that is trained, to be put back by ``restore``."""
-        return [trained.variable.numpy() for trained in self.trained]
+        """All that changes, to be put back by ``restore``."""
+        return [variable.numpy() for variable in self._all()]
 
     def restore(self, state: list[Floats]) -> None:
         """Put back what ``state`` gave."""
-        for trained, value in zip(self.trained, state, strict=True):
-            trained.variable.assign(value)
+        for variable, value in zip(self._all(), state, strict=True):
+            variable.assign(value)
+
+    def _all(self) -> list[Any]:
+        return [*(trained.variable for trained in self.trained), *self._bases.values()]
 
     def _variable(self, start: Floats, rate: Any) -> Any:
         import tensorflow as tf
@@ -149,8 +159,8 @@ class Student:
             low, high = self._fixed[index]
             return tf.constant(low), tf.constant(high)
         factors = tf.exp(tf.clip_by_value(self._shifts[index], -_MOST_SHIFT, _MOST_SHIFT))
-        low, high = self._ranges[index]
-        return low * factors[0], high * factors[1]
+        ends = self._bases[index] * factors
+        return ends[0], ends[1]
 
     def _scales(self) -> tuple[dict[int, int], dict[int, Range], set[int]]:
         """Tensor -> the one whose scale it has; tensors of fixed scale; tensors to round when they are made."""
