@@ -28,7 +28,7 @@ def draw_view(image: NDArray[Any], preprocessing: Preprocessing, rng: np.random.
     Returns:
         uint8, the same shape: whole values, as an integer model is given.
     """
-    pixels = np.rint(image).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(image).astype(np.uint8)
     if rng.random() < 0.5:
         pixels = pixels[:, ::-1]
     if rng.random() < _WHOLE:
@@ -39,4 +39,5 @@ def draw_view(image: NDArray[Any], preprocessing: Preprocessing, rng: np.random.
     # What the model sees was cut out already, and its channels are in the model's order.
     whole = replace(preprocessing, resize="stretch", channel_order="RGB")
     window = image_from_array(np.ascontiguousarray(pixels[top : top + height, left : left + width]))
-    return np.rint(resize(window, whole)).astype(np.uint8)
+    closer: NDArray[np.uint8] = np.rint(resize(window, whole)).astype(np.uint8)
+    return closer

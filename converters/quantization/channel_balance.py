@@ -57,7 +57,8 @@ def balance_channels(network: RebuiltNetwork, statistics: Mapping[int, TensorSta
             for index in (layer.kernel, layer.bias):
                 if index is not None:
                     values = changed.get(index, network.constants[index])
-                    changed[index] = values / _along(factors, values.ndim, layer.axis if index == layer.kernel else 0)
+                    axis = layer.axis if index == layer.kernel else 0
+                    changed[index] = (values / _along(factors, values.ndim, axis)).astype(np.float32)
         for layer in group.readers:
             values = changed.get(layer.kernel, network.constants[layer.kernel])
             changed[layer.kernel] = values * _along(factors, values.ndim, values.ndim - 1)

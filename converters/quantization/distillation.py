@@ -113,7 +113,8 @@ class Distillation:
 def _floored(spread: NDArray[np.float32]) -> NDArray[np.float32]:
     positive = spread[spread > 0]
     least = _LEAST_SPREAD * float(np.median(positive)) if len(positive) else 1.0
-    return np.maximum(spread, np.float32(least))
+    floored: NDArray[np.float32] = np.maximum(spread, np.float32(least))
+    return floored
 
 
 class _Adam:
