@@ -9,6 +9,7 @@ Quantization Through Weight Equalization and Bias Correction", https://arxiv.org
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,8 +74,9 @@ def _correct_in_order(whole: LayerwiseModel, real: LayerwiseModel, twins: list[A
                 _store(whole, bias.tensor, integer_bias(whole, operator, bias.real))
         whole.run(operator)
         if twin is not None and bias is not None:
+            wanted = _channel_means(real.values[int(twin.outputs[0])])
             for _ in range(_ROUNDS):
-                _shift(whole, operator, bias.tensor, real.values[int(twin.outputs[0])])
+                _shift(whole, operator, bias.tensor, wanted)
                 whole.run(operator)
         whole.forget(done)
         real.forget(steps)
@@ -126,24 +128,35 @@ def _bias(whole: LayerwiseModel, real: LayerwiseModel, operator: Any, twin: Any)
     return _Bias(index, exact) if len(integers) == len(exact) else None
 
 
-def _shift(whole: LayerwiseModel, operator: Any, bias: int, reference: list[NDArray[np.float32]]) -> None:
+def _shift(whole: LayerwiseModel, operator: Any, bias: int, wanted: NDArray[np.float64]) -> None:
     """Move each channel's bias by the difference of the means."""
     index = int(operator.outputs[0])
     quantization = whole.graph.tensors[index].quantization
     scale, zero_point = np.float32(quantization.scale[0]), int(quantization.zeroPoint[0])
-    # Picture by picture: the activations of all of them together are large enough without a copy.
-    limits = np.iinfo(whole.values[index][0].dtype)
-    channels = whole.values[index][0].shape[-1]
-    integers = [value.reshape(-1, channels) for value in whole.values[index]]
-    got = np.mean([value.mean(axis=0, dtype=np.float64) for value in integers], axis=0)
-    wanted = np.mean([value.reshape(-1, channels).mean(axis=0, dtype=np.float64) for value in reference], axis=0)
-    error = wanted - (got - zero_point) * scale
-    active = np.mean([((v > limits.min) & (v < limits.max)).mean(axis=0) for v in integers], axis=0)
+    values = whole.values[index]
+    limits = np.iinfo(values[0].dtype)
+    error = wanted - (_channel_means(values) - zero_point) * scale
+    active = _channel_means(((v > limits.min) & (v < limits.max)).view(np.uint8) for v in values)
     shift = np.where(active >= _LEAST_ACTIVE, error / np.maximum(active, _LEAST_ACTIVE), 0.0)
     tensor = whole.graph.tensors[bias]
-    values = whole.constant_values(bias, "<i4")
-    moved = np.rint(values + shift / np.asarray(tensor.quantization.scale, np.float64))
+    moved = np.rint(whole.constant_values(bias, "<i4") + shift / np.asarray(tensor.quantization.scale, np.float64))
     _store(whole, bias, np.clip(moved, -(2**31), 2**31 - 1).astype("<i4"))
+
+
+def _channel_means(pictures: Iterable[NDArray[Any]]) -> NDArray[np.float64]:
+    """Mean of each channel over all pictures, float64 (channels,).
+
+    Picture by picture: the activations of all of them together are large enough without a copy.
+    """
+    rows = [_column_means(picture.reshape(-1, picture.shape[-1])) for picture in pictures]
+    means: NDArray[np.float64] = np.mean(rows, axis=0)
+    return means
+
+
+def _column_means(rows: NDArray[Any]) -> NDArray[np.float64]:
+    """Mean of each column; einsum needs a third of the time of numpy's mean along the first axis."""
+    sums: NDArray[np.float32] = np.einsum("ij->j", rows.astype(np.float32, copy=False))
+    return sums.astype(np.float64) / len(rows)
 
 
 def _store(whole: LayerwiseModel, bias: int, values: NDArray[np.int32]) -> None:

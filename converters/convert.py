@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from converters.bias_correction import correct_biases
-from converters.bundle import CALIBRATION_FILE, MODEL_FILE, SCRATCH_PREFIX, TEST_IMAGES_FILE, ModelBundle, TestPictures
-from converters.formats.tflite import convert_float32, convert_int8
+from converters.bundle import SCRATCH_PREFIX, TEST_IMAGES_FILE, TestPictures
+from converters.kinds import ALWAYS
+from converters.make import Maker
 from converters.metadata import add_metadata
 from converters.options import ConvertOptions
 from converters.report import carry_over, export_key, hand_over, is_accepted, make_report, up_to_date
+from converters.source import BundleSource, Source
 from converters.verify import ExportResult, Reference, verify_file
 from converters.whole_folder import scratch_folder
-from runtime.errors import DataError, EdgeExportError, ModelError, first_line
-from runtime.preprocess import normalize
-from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
+from runtime.errors import DataError, ModelError
+from runtime.file_kind import shown
+from runtime.spec import ModelSpec
 
 # What Windows and shells do not take in a file's name.
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]+')
@@ -50,14 +50,14 @@ def _ignore(_message: str) -> None:
     pass
 
 
-def convert(folder: Path, options: ConvertOptions | None = None, notify: Callable[[str], None] = _ignore) -> Conversion:
+def convert(path: Path, options: ConvertOptions | None = None, notify: Callable[[str], None] = _ignore) -> Conversion:
     """Convert a bundle and check every file.
 
-    Each file is run in its own process, compared with the Keras model and evaluated on the bundle's test
+    Each file is run in its own process, compared with the trained model and evaluated on the bundle's test
     pictures. A file that fails is not handed over; the others are.
 
     Args:
-        folder: of the bundle.
+        path: of the bundle.
         options: None takes the defaults.
         notify: is told in one line what happens.
 
@@ -68,41 +68,54 @@ def convert(folder: Path, options: ConvertOptions | None = None, notify: Callabl
         DataError: the output folder cannot be written.
     """
     options = options or ConvertOptions()
-    bundle = ModelBundle.load(folder)
-    target = options.output_dir or bundle.export_folder
-    key = export_key(bundle)
+    source = BundleSource(path)
+    target = options.output_dir or source.output_folder()
+    key = export_key(source.digests())
     if not options.force and (report := up_to_date(target, key, options)):
         return Conversion(target, report, fresh=False)
     if target.exists() and not target.is_dir():
-        raise DataError(f"cannot write to {target}: it is a file, not a folder")
+        raise DataError(f"cannot write to {shown(target)}: it is a file, not a folder")
     try:
         target.mkdir(parents=True, exist_ok=True)
         with scratch_folder(target, SCRATCH_PREFIX) as scratch:
-            notify("Loading the trained model")
-            model = bundle.keras_model()
-            calibration = bundle.calibration_images()
-            reference, pictures = _reference(model, bundle, calibration)
-            results, failures = [], []
-            made: dict[str, bytes] = {}
-            for kind in options.kinds:
-                try:
-                    notify(f"Converting to {kind}")
-                    made[kind] = _make(kind, model, made, calibration, bundle.spec.preprocessing)
-                    results.append(_prove(bundle, kind, made[kind], reference, scratch, options, notify))
-                except _RejectedError as error:
-                    results.append(error.result)
-                    failures.append(str(error))
-                except ModelError as error:
-                    failures.append(str(error))
-            report = make_report(bundle, key, options, reference, pictures, results)
-            report = carry_over(report, target, options)
-            for name in hand_over(results, report, target):
-                notify(f"Removed {name}: it is not what this model gives now")
+            report, failures = _convert(source, options, key, target, scratch, notify)
     except OSError as error:
-        raise DataError(f"cannot write to {target}: {error.strerror or error}") from error
+        raise DataError(f"cannot write to {shown(target)}: {error.strerror or error}") from error
     if failures:
         raise ConversionError("; ".join(failures), Conversion(target, report, fresh=True))
     return Conversion(target, report, fresh=True)
+
+
+def _convert(
+    source: Source,
+    options: ConvertOptions,
+    key: dict[str, Any],
+    target: Path,
+    scratch: Path,
+    notify: Callable[[str], None],
+) -> tuple[dict[str, Any], list[str]]:
+    """Make, prove and hand over; the report, and what was refused."""
+    notify("Loading the trained model")
+    pictures = source.check_pictures()
+    maker = Maker(source, options, notify)
+    maker.check_calibration()
+    reference = _reference(source, pictures, scratch)
+    results, failures = [], []
+    for kind in options.kinds:
+        try:
+            notify(f"Converting to {kind}")
+            results.append(_prove(source.spec, kind, maker.make(kind), reference, scratch, options, notify))
+        except _RejectedError as error:
+            results.append(error.result)
+            failures.append(str(error))
+        except ModelError as error:
+            if kind == ALWAYS:
+                raise  # all others are made from it
+            failures.append(str(error))
+    report = carry_over(make_report(source.spec, key, options, reference, pictures, results), target, options)
+    for name in hand_over(results, report, target):
+        notify(f"Removed {name}: it is not what this model gives now")
+    return report, failures
 
 
 class ConversionError(ModelError):
@@ -119,53 +132,16 @@ class _RejectedError(ModelError):
         self.result = result
 
 
-def _reference(model: Any, bundle: ModelBundle, calibration: NDArray[Any]) -> tuple[Reference, TestPictures]:
-    """The Keras model's answers on the test pictures; on calibration pictures where there are none."""
-    pictures = bundle.test_pictures()
-    name, images = TEST_IMAGES_FILE, pictures.images
-    if not len(images):
-        name, images = CALIBRATION_FILE, calibration
-    if not len(images):
-        raise ModelError(f"{bundle.folder / name} holds no pictures to check the files with")
-    _check_model(model, bundle)
-    # Few at a time: Keras keeps every layer's output until the call ends.
-    batches = [
-        np.asarray(model([normalize(images[start : start + 4], bundle.spec.preprocessing)], training=False))
-        for start in range(0, len(images), 4)
-    ]
-    spec = bundle.spec
-    scores = np.concatenate(batches)
-    return Reference(bundle.folder / name, scores, pictures.truth, spec.task, spec.least_scores()), pictures
-
-
-def _check_model(model: Any, bundle: ModelBundle) -> None:
-    pixels, labels = bundle.spec.preprocessing, bundle.spec.labels
-    taken = [tuple(tensor.shape[1:]) for tensor in model.inputs]
-    given = [tuple(tensor.shape[1:]) for tensor in model.outputs]
-    if taken != [(pixels.height, pixels.width, 3)] or given != [(len(labels),)]:
-        raise ModelError(
-            f"{bundle.folder / MODEL_FILE} takes {taken} and gives {given}; its {SPEC_FILE_NAME} says one picture of "
-            f"{(pixels.height, pixels.width, 3)} and {len(labels)} scores"
-        )
-
-
-def _make(
-    kind: str, model: Any, made: dict[str, bytes], calibration: NDArray[Any], preprocessing: Preprocessing
-) -> bytes:
-    """Convert to one kind; int8 is corrected by means of the float32 file made before."""
-    try:
-        if kind == "float32":
-            return convert_float32(model)
-        int8 = convert_int8(model, calibration, preprocessing)
-        return correct_biases(int8, made["float32"], calibration, preprocessing) if "float32" in made else int8
-    except EdgeExportError:
-        raise
-    except Exception as error:  # ConverterError and whatever else comes up in TensorFlow
-        raise ModelError(f"TensorFlow cannot convert the model to {kind}: {first_line(error)}") from error
+def _reference(source: Source, pictures: TestPictures, scratch: Path) -> Reference:
+    """The trained model's answers, and the pictures where other processes find them."""
+    images = scratch / TEST_IMAGES_FILE
+    np.savez(images, images=pictures.images)
+    spec = source.spec
+    return Reference(images, source.scores(pictures.images), pictures.truth, spec.task, spec.least_scores())
 
 
 def _prove(
-    bundle: ModelBundle,
+    spec: ModelSpec,
     kind: str,
     content: bytes,
     reference: Reference,
@@ -174,8 +150,8 @@ def _prove(
     notify: Callable[[str], None],
 ) -> ExportResult:
     """Add metadata, run, compare."""
-    path = scratch / _file_name(bundle.spec, kind)
-    path.write_bytes(add_metadata(content, bundle.spec))
+    path = scratch / _file_name(spec, kind)
+    path.write_bytes(add_metadata(content, spec))
     notify(f"Checking {path.name} on {len(reference.scores)} pictures")
     result = verify_file(path, kind, reference)
     if not is_accepted(result.accuracy_drop, options):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters.flatbuffer_model import pack_model
-from runtime.interpreter import OperatorRunner
+from runtime.interpreter import OperatorRunner, default_threads
 
 # Enumeration values of the schema's BuiltinOperator that only change the number format.
 _QUANTIZE, _DEQUANTIZE = 114, 6
@@ -63,8 +64,18 @@ class LayerwiseModel:
     def run(self, operator: Any) -> None:
         """Compute the operator's outputs for every picture."""
         fed = self.fed(operator)
-        runner = OperatorRunner(pack_model(self._slice(operator, fed)))
-        produced = [runner.run(*tensors) for tensors in zip(*(self.values[i] for i in fed), strict=True)]
+        content = pack_model(self._slice(operator, fed))
+        pictures = list(zip(*(self.values[i] for i in fed), strict=True))
+        workers = max(1, min(default_threads(), len(pictures)))
+
+        def part(number: int) -> list[list[NDArray[Any]]]:
+            runner = OperatorRunner(content, threads=1)
+            return [runner.run(*tensors) for tensors in pictures[number::workers]]
+
+        # Two interpreters of one thread each keep two cores busier than one interpreter of two threads.
+        with ThreadPoolExecutor(workers) as pool:
+            parts = list(pool.map(part, range(workers)))
+        produced = [parts[number % workers][number // workers] for number in range(len(pictures))]
         for position, index in enumerate(operator.outputs):
             self.values[int(index)] = [outputs[position] for outputs in produced]
 

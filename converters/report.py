@@ -4,47 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from converters.bundle import (
-    CALIBRATION_FILE,
-    MODEL_FILE,
-    REPORT_FILE,
-    TEST_IMAGES_FILE,
-    TEST_SPLIT_FILE,
-    ModelBundle,
-    TestPictures,
-)
+from converters.bundle import REPORT_FILE, TestPictures
 from converters.options import ConvertOptions
 from converters.verify import ExportResult, Reference
-from runtime.errors import ModelError
-from runtime.spec import SPEC_FILE_NAME
+from runtime.spec import ModelSpec
 from runtime.versions import package_version
 
 _REPORT_VERSION = 1
 # Change it when the same bundle and options would give other files, or figures that an older report has not.
-_RECIPE = 2
-_SOURCES = (MODEL_FILE, SPEC_FILE_NAME, CALIBRATION_FILE, TEST_IMAGES_FILE, TEST_SPLIT_FILE)
+_RECIPE = 3
+# What each entry of a report must say to be used again.
+_NEEDED = {"kind", "sha256", "accuracy_drop", "accepted", "made_with"}
 _PACKAGES = ("edge-export-toolkit", "tensorflow", "tensorflow-cpu", "ai-edge-litert", "tflite-runtime")
 
 
-def export_key(bundle: ModelBundle) -> dict[str, Any]:
+def export_key(digests: Mapping[str, str]) -> dict[str, Any]:
     """What the files and their check depend on beside the options.
 
-    Raises:
-        ModelError: a file of the bundle cannot be read.
+    Args:
+        digests: of the model's files: name -> hex sha256.
     """
     versions = {package: found for package in _PACKAGES if (found := package_version(package)) is not None}
-    try:
-        files = {name: _sha256(bundle.folder / name) for name in _SOURCES}
-    except OSError as error:
-        raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
-    return {"recipe": _RECIPE, "files": files, "versions": versions}
+    return {"recipe": _RECIPE, "files": dict(digests), "versions": versions}
 
 
 def make_report(
-    bundle: ModelBundle,
+    spec: ModelSpec,
     key: dict[str, Any],
     options: ConvertOptions,
     reference: Reference,
@@ -56,13 +45,17 @@ def make_report(
     arrays = [reference.scores, *(result.scores for result in results)]
     return {
         "schema_version": _REPORT_VERSION,
-        "name": bundle.spec.name,
-        "backbone": bundle.spec.backbone,
+        "name": spec.name,
+        "backbone": spec.backbone,
         "made_from": key,
         "max_accuracy_drop": options.max_accuracy_drop,
         "check_pictures": len(reference.scores),
         "trained": {"accuracy": reference.accuracy.to_json(), "unknown": reference.unknown},
-        "files": [result.to_json() | {"accepted": is_accepted(result.accuracy_drop, options)} for result in results],
+        "files": [
+            result.to_json()
+            | {"accepted": is_accepted(result.accuracy_drop, options), "made_with": options.made_with(result.kind)}
+            for result in results
+        ],
         "test_scores": [
             {"sha256": digest}
             | {name: [round(float(s), 6) for s in array[row]] for name, array in zip(names, arrays, strict=True)}
@@ -113,6 +106,8 @@ def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> di
         entry = entries.get(kind)
         if entry is None or not is_accepted(entry["accuracy_drop"], options) or not _is_intact(target, entry):
             return None
+        if entry["made_with"] != options.made_with(kind):
+            return None
     wanted = [
         entry
         for entry in report["files"]
@@ -151,7 +146,7 @@ def _read_report(target: Path) -> dict[str, Any] | None:
         good = report["schema_version"] == _REPORT_VERSION and "made_from" in report
         # A name only: what stands in it is removed and read.
         plain = all(Path(entry["file"]).name == entry["file"] for entry in report["files"])
-        whole = all({"kind", "sha256", "accuracy_drop", "accepted"} <= entry.keys() for entry in report["files"])
+        whole = all(entry.keys() >= _NEEDED for entry in report["files"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no file, no JSON, edited by hand
         return None
     return report if good and plain and whole else None

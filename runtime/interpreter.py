@@ -139,16 +139,17 @@ class OperatorRunner:
 
     Args:
         model: bytes of a ``.tflite`` file.
+        threads: of the interpreter; None takes ``default_threads``.
 
     Raises:
         ModelError: the interpreter refuses the model.
         MissingPackageError: no interpreter is installed.
     """
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, threads: int | None = None) -> None:
         distribution, interpreter_class = _interpreter_class()
         try:
-            self._interpreter = interpreter_class(model_content=model, num_threads=default_threads())
+            self._interpreter = interpreter_class(model_content=model, num_threads=threads or default_threads())
             self._interpreter.allocate_tensors()
         except Exception as error:
             raise ModelError(_explain("a part of the model", distribution, error)) from error

@@ -62,4 +62,6 @@ def flower_model(request: pytest.FixtureRequest, flowers: Path, tmp_path_factory
     scratch = tmp_path_factory.mktemp(request.param)
     options = TrainOptions(scratch / "model", request.param, name="flowers", cache_dir=scratch / "cache")
     trained = train(flowers, options)
-    return Trained(trained.folder, scratch / "cache", trained, convert(trained.folder, ConvertOptions(quantize=True)))
+    return Trained(
+        trained.folder, scratch / "cache", trained, convert(trained.folder, ConvertOptions(quantize=("int8",)))
+    )

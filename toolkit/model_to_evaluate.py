@@ -12,6 +12,7 @@ from converters.formats.tflite import convert_float32
 from converters.metadata import add_metadata
 from converters.options import ConvertOptions
 from converters.report import export_key, up_to_date
+from converters.source import BundleSource
 from runtime.errors import EdgeExportError, ModelError, UsageError, first_line
 from runtime.file_kind import shown
 from runtime.spec import SPEC_FILE_NAME
@@ -48,7 +49,7 @@ def runnable_model(model: Path, cache_dir: Path, notify: Callable[[str], None]) 
     if not model.is_dir():
         return RunnableModel(model, "the file itself")
     bundle = ModelBundle.load(model)
-    report = up_to_date(bundle.export_folder, export_key(bundle), ConvertOptions())
+    report = up_to_date(bundle.export_folder, export_key(BundleSource(bundle.folder).digests()), ConvertOptions())
     for entry in report["files"] if report else ():
         if entry["kind"] == "float32":
             return RunnableModel(bundle.export_folder / entry["file"], "the bundle's float32 export")

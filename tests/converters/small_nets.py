@@ -90,8 +90,17 @@ def build(kind: str) -> Any:
     return model
 
 
+def convert_int8(model: Any, images: NDArray[Any], preprocessing: Preprocessing) -> bytes:
+    """A Keras model to int8, as a conversion does it before it corrects anything."""
+    from converters.formats.tflite import convert_float32, quantize_int8
+    from converters.ranges import measure_ranges
+
+    float32 = convert_float32(model)
+    return quantize_int8(float32, measure_ranges(float32, images, preprocessing))
+
+
 def make(kind: str, mean: float = 127.5, std: float = 127.5) -> Net:
-    from converters.formats.tflite import convert_float32, convert_int8
+    from converters.formats.tflite import convert_float32
 
     model, images, preprocessing = build(kind), pictures(60), pixels(mean, std)
     return Net(model, convert_float32(model), convert_int8(model, images, preprocessing), images, preprocessing)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import convert as module
+from converters import make, source
 from converters.bundle import CALIBRATION_FILE, MODEL_FILE, TEST_IMAGES_FILE, TEST_SPLIT_FILE
 from converters.convert import Conversion, ConversionError, convert
 from converters.flatbuffer_model import pack_model, unpack_model
@@ -32,7 +32,7 @@ def bundle(small_bundle: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def converted_once(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Conversion:
     folder = shutil.copytree(small_bundle, tmp_path_factory.mktemp("converted") / "model")
-    return convert(folder, ConvertOptions(quantize=True, max_accuracy_drop=ANY_DROP))
+    return convert(folder, ConvertOptions(quantize=("int8",), max_accuracy_drop=ANY_DROP))
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def converted(converted_once: Conversion, tmp_path: Path) -> Path:
 
 
 def both(**options: Any) -> ConvertOptions:
-    return ConvertOptions(**{"quantize": True, "max_accuracy_drop": ANY_DROP} | options)
+    return ConvertOptions(**{"quantize": ("int8",), "max_accuracy_drop": ANY_DROP} | options)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -57,7 +57,7 @@ def edit_json(path: Path, change: Callable[[Any], None]) -> None:
 
 def count_conversions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
-    for name in ("convert_float32", "convert_int8"):
+    for module, name in ((source, "convert_float32"), (make, "quantize_int8")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, real=real, name=name: made.append(name) or real(*a))
     return made
@@ -111,7 +111,7 @@ def test_up_to_date_files_are_not_made_again(converted: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from converters.convert import convert\n"
         "from converters.options import ConvertOptions\n"
-        f"conversion = convert(Path({str(converted)!r}), ConvertOptions(quantize=True, max_accuracy_drop=100.0))\n"
+        f"conversion = convert(Path({str(converted)!r}), ConvertOptions(('int8',), max_accuracy_drop=100.0))\n"
         "print(conversion.fresh, *({'tensorflow', 'keras'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -180,8 +180,8 @@ def test_a_file_that_loses_too_much_is_refused(converted: Path, monkeypatch: pyt
             image["class_ids"] = [answer]
 
     edit_json(converted / TEST_SPLIT_FILE, let_the_trained_model_be_right)
-    real, wrong = module.correct_biases, min(range(4), key=answers.count)
-    monkeypatch.setattr(module, "correct_biases", lambda *arguments: destroy(real(*arguments), wrong))
+    real, wrong = make.correct_biases, min(range(4), key=answers.count)
+    monkeypatch.setattr(make, "correct_biases", lambda *arguments: destroy(real(*arguments), wrong))
     with pytest.raises(ConversionError) as caught:
         convert(converted, both(max_accuracy_drop=2.0))
     message = str(caught.value)
@@ -209,18 +209,21 @@ def test_a_stricter_limit_is_tried_again(converted: Path, monkeypatch: pytest.Mo
     assert made == ["convert_float32"]
 
 
-def test_int8_without_a_float32_twin(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float32_where_int8_fails(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorFlow may fail at one kind; the other is made all the same."""
 
-    def fail(_model: Any) -> bytes:
+    def fail(*_arguments: Any) -> bytes:
         raise module_error("no such operator\nand a page of MLIR")
 
     module_error = type("ConverterError", (Exception,), {})
-    monkeypatch.setattr(module, "convert_float32", fail)
+    monkeypatch.setattr(make, "quantize_int8", fail)
     with pytest.raises(ConversionError) as caught:
         convert(converted, both(force=True))
-    assert str(caught.value) == "TensorFlow cannot convert the model to float32: no such operator"
-    assert set(content(converted / "export")) == {"export.json", "shapes_int8.tflite"}
+    assert str(caught.value) == "TensorFlow cannot convert the model to int8: no such operator"
+    assert set(content(converted / "export")) == {"export.json", "shapes_float32.tflite"}
+    monkeypatch.setattr(source, "convert_float32", fail)
+    with pytest.raises(ModelError, match="^TensorFlow cannot convert the model to float32: no such operator$"):
+        convert(converted, both(force=True))
 
 
 def test_no_test_pictures(shapes: Path, small_bundle: Path, tmp_path: Path) -> None:
@@ -236,7 +239,7 @@ def test_no_test_pictures(shapes: Path, small_bundle: Path, tmp_path: Path) -> N
         split=SplitOptions(validation_percentage=10, testing_percentage=0),
         calibration_images=12,
     )
-    report = convert(train(shapes, options).folder, ConvertOptions(quantize=True)).report
+    report = convert(train(shapes, options).folder, ConvertOptions(quantize=("int8",))).report
     assert report["trained"]["accuracy"]["accuracy"] is None
     assert [(entry["accuracy_drop"], entry["accepted"]) for entry in report["files"]] == [(None, True)] * 2
     assert report["files"][0]["top1_agreement"] == 1.0

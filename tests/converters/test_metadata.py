@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +11,14 @@ import pytest
 from numpy.typing import NDArray
 
 from converters.flatbuffer_model import BUFFER_ALIGNMENT, pack_model, unpack_model
-from converters.formats.tflite import convert_float32, convert_int8
+from converters.formats.tflite import convert_float32
 from converters.metadata import add_metadata
 from runtime.associated_files import associated_files, read_associated_file
 from runtime.errors import ModelError
 from runtime.metadata import LabelFile, ModelMetadata, Normalization, find_spec, read_labels, read_metadata
 from runtime.model_file import ModelFile
 from runtime.spec import LabelList, ModelSpec, Preprocessing
+from tests.converters.small_nets import convert_int8
 
 PIXELS = Preprocessing(height=32, width=48, mean=(127.0,) * 3, std=(128.0,) * 3)
 LABELS = ("Gänseblümchen", "向日葵", "two\r\nlines", " spaces ", "🌷")
@@ -59,9 +59,7 @@ def models() -> Models:
     )
     shape = (8, PIXELS.height, PIXELS.width, 3)
     pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Statistics for quantized inputs", UserWarning)
-        return Models(convert_float32(model), convert_int8(model, pictures, PIXELS), pictures)
+    return Models(convert_float32(model), convert_int8(model, pictures, PIXELS), pictures)
 
 
 def run(model: bytes, picture: NDArray[np.uint8]) -> tuple[str, str, bytes]:

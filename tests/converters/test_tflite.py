@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from converters.flatbuffer_model import unpack_model
-from converters.formats.tflite import convert_float32, convert_int8
+from converters.formats.tflite import convert_float32
 from tests.converters import small_nets
-from tests.converters.small_nets import Net
+from tests.converters.small_nets import Net, convert_int8
 
 pytest.importorskip("tensorflow")
 KINDS = ("residual", "concat", "hard_swish")

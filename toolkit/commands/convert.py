@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converters.kinds import IN_OUT, KINDS
 from runtime.command import HelpFormatter
 from runtime.file_kind import shown
 
 if TYPE_CHECKING:
     from converters.convert import Conversion
 
+DEFAULT_MODEL = Path("model")
 _DESCRIPTION = """\
 Convert a trained bundle to TensorFlow Lite files and check each one before it is handed over: it is run in a
 process of its own, compared with the trained model picture by picture, and measured on the test pictures.
@@ -49,10 +51,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         nargs="?",
         metavar="MODEL_DIR",
         type=Path,
-        default=Path("model"),
+        default=DEFAULT_MODEL,
         help="bundle of `toolkit train` (default: model)",
     )
-    parser.add_argument("--quantize", action="store_true", help="also write a full-integer int8 file")
+    parser.add_argument(
+        "--quantize",
+        action="append",
+        nargs="?",
+        const="int8",
+        metavar="KIND",
+        help="also write a file of this kind: int8 (if none is named), float16, dynamic, int16x8, a list, or all",
+    )
+    parser.add_argument(
+        "--io", choices=IN_OUT, default="uint8", help="what the int8 file takes and gives (default: uint8)"
+    )
+    parser.add_argument(
+        "--calibration-images",
+        metavar="N",
+        type=int,
+        help="how many of the bundle's calibration pictures to quantise with (default: all, 200 as a rule)",
+    )
     parser.add_argument("--output-dir", metavar="DIR", type=Path, help="for the files (default: export in the bundle)")
     parser.add_argument(
         "--max-accuracy-drop",
@@ -68,9 +86,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Convert as ``args`` asks and print the table; returns the exit code."""
-    from converters.options import ConvertOptions
+    from converters.options import ConvertOptions, parse_kinds
 
-    options = ConvertOptions(args.quantize, args.output_dir, args.max_accuracy_drop, args.force)
+    _give_back_the_model(args)
+    options = ConvertOptions(
+        parse_kinds(args.quantize or ()),
+        args.io,
+        args.output_dir,
+        args.max_accuracy_drop,
+        args.calibration_images,
+        args.force,
+    )
 
     from converters.convert import ConversionError, convert
 
@@ -83,6 +109,14 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         _print_next(conversion)
     return 0
+
+
+def _give_back_the_model(args: argparse.Namespace) -> None:
+    """``convert --quantize flowers`` means the model: a word behind --quantize that is no kind, but a path."""
+    words = [word for word in args.quantize or () if not set(word.split(",")) & {*KINDS, "all"}]
+    if len(words) == 1 and args.model_dir == DEFAULT_MODEL and Path(words[0]).exists():
+        args.model_dir = Path(words[0])
+        args.quantize[args.quantize.index(words[0])] = "int8"
 
 
 def _print(conversion: Conversion, as_json: bool) -> None:
