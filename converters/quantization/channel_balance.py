@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +21,27 @@ from converters.quantization.rebuilt_network import RebuiltNetwork, Step, Weight
 
 Floats = NDArray[np.float32]
 
-#: A channel this many times as large as the median one is wild; healthy networks stay below.
+#: A channel, or what reads it, this many times as large as the median one is wild; few are in healthy networks.
 WILD = 16.0
+# A channel that ReLU6 clips can only grow, and to half of 6 at most on the pictures that were looked at.
+_HEADROOM = 2.0
+# No channel grows more than a million times: such a small one holds nothing.
+_LEAST = 1e-6
 # Fused activations f with f(s x) = s f(x) for s > 0: NONE and RELU of the schema.
 _HOMOGENEOUS = frozenset((0, 1))
+_RELU6 = 3
 # Operators whose outputs have the channels of their inputs, scaled alike.
 _TIES = frozenset(("ADD", "SUB", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D", "RELU", "PAD"))
 
 
 @dataclass
 class _Group:
-    """Tensors whose channels can only be scaled together, with the layers around them."""
+    """Tensors whose channels can only be scaled together, with the layers around them; ``ceiling`` is that of ReLU6."""
 
     tensors: set[int] = field(default_factory=set)
     makers: list[WeightedLayer] = field(default_factory=list)
     readers: list[WeightedLayer] = field(default_factory=list)
+    ceiling: float = 0.0
 
 
 def balance_channels(network: RebuiltNetwork, statistics: Mapping[int, TensorStatistics]) -> dict[int, Floats]:
@@ -45,8 +52,9 @@ def balance_channels(network: RebuiltNetwork, statistics: Mapping[int, TensorSta
         statistics: of its tensors on calibration pictures.
 
     Returns:
-        Tensor index -> new values, of the kernels and biases that change; the factors are powers of two, so that the
-        network answers exactly as before. Empty where no channel is wild.
+        Tensor index -> new values, of the kernels and biases that change. The factors are powers of two, so that the
+        network answers as before to the last digit, but where a ReLU6 now clips a value that is twice as large as
+        any on the pictures that were looked at. Empty where no channel is wild.
     """
     changed: dict[int, Floats] = {}
     for group in _groups(network):
@@ -73,26 +81,28 @@ def _along(factors: Floats, rank: int, axis: int) -> Floats:
 def _factors(network: RebuiltNetwork, group: _Group, statistics: Mapping[int, TensorStatistics]) -> Floats | None:
     """What to divide each channel by; None where none is wild."""
     reach = np.max([statistics[index].reach for index in group.tensors], axis=0)
-    wild: Floats = (reach / _median(reach)).astype(np.float32)
-    if wild.max() <= WILD:
-        return None
     needs = [
         np.abs(network.constants[layer.kernel]).max(axis=tuple(range(network.constants[layer.kernel].ndim - 1)))
         for layer in group.readers
         if layer.name != "DEPTHWISE_CONV_2D"  # each channel has a scale of its own
     ]
-    factors: Floats = wild
-    if needs:
-        need = np.max(needs, axis=0)
-        factors = np.sqrt(wild * _median(need) / np.maximum(need, 1e-6 * _median(need))).astype(np.float32)
-    powers: Floats = np.exp2(np.rint(np.log2(np.maximum(factors, 1.0)))).astype(np.float32)
-    return powers
+    wild, need = _relative(reach), _relative(np.max(needs, axis=0)) if needs else None
+    if need is None:
+        factors = np.where(wild > WILD, wild, 1.0)
+    else:
+        chosen = ((wild > WILD) | (need > WILD)) & (wild > 0) & (need > 0)
+        factors = np.where(chosen, np.sqrt(wild / np.where(chosen, need, 1.0)), 1.0)
+    if group.ceiling:
+        factors = np.clip(factors, np.minimum(reach * _HEADROOM / group.ceiling, 1.0), 1.0)
+    powers: Floats = np.exp2(np.rint(np.log2(np.maximum(factors, _LEAST)))).astype(np.float32)
+    return powers if (powers != 1).any() else None
 
 
-def _median(values: Floats) -> float:
-    """Of those that are not zero: channels that are never active say nothing."""
+def _relative(values: NDArray[Any]) -> Floats:
+    """To the median of those that are not zero: channels that are never active say nothing."""
     positive = values[values > 0]
-    return float(np.median(positive)) if len(positive) else 1.0
+    relative: Floats = (values / (float(np.median(positive)) if len(positive) else 1.0)).astype(np.float32)
+    return relative
 
 
 def _groups(network: RebuiltNetwork) -> list[_Group]:
@@ -105,7 +115,7 @@ def _groups(network: RebuiltNetwork) -> list[_Group]:
         return index
 
     layers = {layer.output: layer for layer in network.layers}
-    stuck = {network.input, network.output}
+    stuck, capped = {network.input, network.output}, set[int]()
     for step in network.steps:
         fed = [index for index in step.inputs if index >= 0 and index not in network.constants]
         if _ties(network, step):
@@ -116,7 +126,9 @@ def _groups(network: RebuiltNetwork) -> list[_Group]:
         if layer is None:
             stuck |= {*fed, *step.outputs}
             continue
-        if step.options.fusedActivationFunction not in _HOMOGENEOUS:
+        if step.options.fusedActivationFunction == _RELU6:
+            capped.add(layer.output)
+        elif step.options.fusedActivationFunction not in _HOMOGENEOUS:
             stuck.add(layer.output)
         if not _reads_channels(network, layer):
             stuck.add(layer.source)
@@ -129,6 +141,8 @@ def _groups(network: RebuiltNetwork) -> list[_Group]:
     for index in parents:
         if root(index) in groups:
             groups[root(index)].tensors.add(index)
+    for group in groups.values():
+        group.ceiling = 6.0 if group.tensors & capped else 0.0
     return [group for group in groups.values() if group.makers and group.readers]
 
 

@@ -34,8 +34,10 @@ EPOCHS = 5
 _BATCH = 8
 # Views an epoch has at least, so that few pictures are learned from as long as many.
 _LEAST_VIEWS = 160
-# Share of a typical weight that a step may move it by; a step of int8 is about ten times as much.
-_RATE = 2e-3
+# Share of a typical weight that a training step may move it by; a step of int8 is some hundredths of it. The first
+# where the answers differ by so little (nats) that only rounding is to be evened out, the second where the network
+# has collapsed; measured on the flower networks: ten times the first undoes what it was to mend.
+_RATES, _DIVERGENCES = (5e-5, 5e-4), (0.02, 0.3)
 # One picture in this many is not learned from and says which epoch was best; fewer than the least: all are both.
 _HELD_OUT, _LEAST_HELD_OUT = 5, 4
 # Pictures that the float network's activations are looked at with.
@@ -117,13 +119,14 @@ class _Training:
         if self._judge() > start:
             self._student.restore(self._best[1])
         begin = self._best[0]
+        top = float(np.exp(np.interp(np.log(max(begin, 1e-9)), np.log(_DIVERGENCES), np.log(_RATES))))
         views = max(len(self._learned), _LEAST_VIEWS)
         steps = -(-views // _BATCH)
         for epoch in range(epochs):
             order = self._order(epoch, views)
             for step in range(steps):
                 number = epoch * steps + step + 1
-                rate = _RATE * 0.5 * (1 + math.cos(math.pi * (number - 1) / (epochs * steps)))
+                rate = top * 0.5 * (1 + math.cos(math.pi * (number - 1) / (epochs * steps)))
                 batch = [self._view(epoch, place, order[place]) for place in range(views)[step * _BATCH :][:_BATCH]]
                 self._distillation.step(_normalized(batch, self._preprocessing), number, rate)
             now = self._judge()
