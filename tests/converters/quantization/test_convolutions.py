@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.tensorflow import import_tensorflow
 from converters.quantization.convolutions import depthwise
+from converters.tensorflow import import_tensorflow
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
