@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.kinds import KINDS
+from converters.kinds import KINDS, MIXED
 from converters.tensorflow import import_tensorflow
 from converters.whole_folder import clear_up, in_the_way, replace_folder, standing_still
 from runtime.errors import DataError, ModelError, UsageError, first_line
@@ -61,8 +61,9 @@ _FILES = (
 _ARCHIVES = (MODEL_FILE, CALIBRATION_FILE, TEST_IMAGES_FILE)
 # What `toolkit convert` writes; the names before them are the model's.
 _EXPORT_ENDINGS = (
-    *(f"_{kind}.tflite" for kind in KINDS),
-    *(".pb", "_saved_model", ".keras", ".onnx", "_labels.txt", "_spec.json", "_model.h", "_model.cc"),
+    *(f"_{kind}.tflite" for kind in (*KINDS, MIXED)),
+    "_layers.svg",
+    *(".pb", "_saved_model", ".keras", ".onnx", ".mlpackage", "_labels.txt", "_spec.json", "_model.h", "_model.cc"),
     *("_edgetpu.tflite", "_edgetpu.log", "_for_edgetpu.tflite"),
 )
 _KNOWN_NAMES = {*SYSTEM_FILES, *_FILES, FEATURES_FILE, REPORT_PAGE, EXPORT_FOLDER}

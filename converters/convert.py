@@ -10,20 +10,24 @@ from typing import Any
 
 import numpy as np
 
+from converters.atomic import write_bytes
 from converters.bundle import SCRATCH_PREFIX, TEST_IMAGES_FILE, TestPictures
 from converters.export_page import render_page
 from converters.floor import floor_python
 from converters.inputs.detect import kind_of
 from converters.inputs.open_source import open_source
 from converters.inputs.pictures import CALIBRATE
-from converters.kinds import ALWAYS
+from converters.kinds import ALWAYS, CALIBRATED
 from converters.make import Maker
 from converters.metadata_text import read_translations
 from converters.options import ConvertOptions
 from converters.other_formats import format_entry, write_format
 from converters.prove import Prover, RejectedError, file_stem
+from converters.quantization.explain import error_plot, error_table
+from converters.quantization.layer_errors import layer_errors
 from converters.reference import Reference
 from converters.report import carry_over, export_key, hand_over, make_report, up_to_date
+from converters.rescue import rescue
 from converters.source import BundleSource, Source
 from converters.verify import ExportResult
 from converters.whole_folder import clear_up, scratch_folder
@@ -129,6 +133,10 @@ class _Run:
         self.source, self.options, self.floor = source, options, floor
         self.target, self.scratch, self.notify = target, scratch, notify
         self.failures: list[str] = []
+        self.attempts: list[dict[str, Any]] = []
+        self.reason = ""
+        self.stand_in: str | None = None
+        self.explained: list[Path] = []
 
     def all(self, key: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """Make, prove and hand over; the report, and what was refused."""
@@ -145,6 +153,10 @@ class _Run:
         accepted = {entry["file"] for entry in report["files"] if entry["accepted"]}
         made = {result.kind: result.path.read_bytes() for result in results if result.path.name in accepted}
         report["formats"] = self._other_formats(made, pictures, reference)
+        if self.attempts:
+            report |= {"int8_attempts": self.attempts, "int8_choice": self.reason, "int8_stand_in": self.stand_in}
+        if self.explained:
+            report["formats"].append(format_entry("layers", self.explained, {}, options))
         report = carry_over(report, self.target, options)
         for name in hand_over(results, report, self.target, render_page(report, pictures.images)):
             self.notify(f"Removed {shown(name)}: it is not what this model gives now")
@@ -161,17 +173,47 @@ class _Run:
     def _tflite_files(self, maker: Maker, prover: Prover) -> list[ExportResult]:
         results = []
         for kind in self.options.kinds:
+            if any(result.kind == kind for result in results):
+                continue  # it was made in the place of int8
             try:
                 self.notify(f"Converting to {kind}")
-                results.append(prover.prove(kind, maker.make(kind)))
-            except RejectedError as error:
-                results.append(error.result)
-                self.failures.append(str(error))
+                content = maker.make(kind)
+                if self.options.explain and kind in CALIBRATED:
+                    self._explain(kind, content, maker)
+                results += self._proved(kind, content, maker, prover)
             except ModelError as error:
                 if kind == ALWAYS:
                     raise  # all others are made from it
                 self.failures.append(str(error))
         return results
+
+    def _proved(self, kind: str, content: bytes, maker: Maker, prover: Prover) -> list[ExportResult]:
+        """The proof of a file; of int8 that loses too much, that of what was found in its place."""
+        try:
+            return [prover.prove(kind, content, self.options.in_out if kind == "int8" else None)]
+        except RejectedError as error:
+            if kind != "int8":
+                self.failures.append(str(error))
+                return [error.result]
+            self.notify(f"{error.result.path.name} loses {error.result.accuracy_drop:.1f} points: trying other ways")
+            refused = error
+        choice, found = rescue(maker, prover, content, self.options)
+        self.attempts = [attempt.to_json() for attempt in choice.attempts]
+        self.reason = choice.reason
+        if found is None:
+            self.failures.append(f"{refused}; {choice.reason}")
+            return [refused.result]
+        self.notify(f"Took {choice.reason}")
+        self.stand_in = found.kind
+        return [found] if found.kind == "int8" else [refused.result, found]
+
+    def _explain(self, kind: str, content: bytes, maker: Maker) -> None:
+        """What each layer loses, as a table for the terminal and a picture beside the files."""
+        errors = layer_errors(content, maker.float32, maker.images, self.source.spec.preprocessing)
+        self.notify(f"What the layers of {kind} lose, worst first:\n{error_table(errors)}")
+        path = self.target / f"{file_stem(self.source.spec)}_{kind}_layers.svg"
+        write_bytes(path, error_plot(errors, f"{shown(self.source.spec.name)}, {kind}").encode())
+        self.explained.append(path)
 
     def _other_formats(
         self, made: dict[str, bytes], pictures: TestPictures, reference: Reference

@@ -64,10 +64,10 @@ class Maker:
 
     def _make(self, kind: str) -> bytes:
         if kind == "int8":
-            made = quantize_int8(self.float32, self._ranges, self._options.in_out)
+            made = quantize_int8(self.float32, self.ranges, self._options.in_out)
             return correct_biases(made, self.float32, self.images, self._source.spec.preprocessing)
         if kind == "int16x8":
-            return quantize_int16x8(self.float32, self._ranges)
+            return quantize_int16x8(self.float32, self.ranges)
         if kind == "float16":
             return to_float16(self.float32)
         if kind == "dynamic":
@@ -80,9 +80,14 @@ class Maker:
         return self._source.float32()
 
     @cached_property
+    def all_images(self) -> NDArray[Any]:
+        """All calibration pictures that the model brings, (count, height, width, 3), 0..255."""
+        return self._source.calibration_images()
+
+    @cached_property
     def images(self) -> NDArray[Any]:
         """Calibration pictures, (count, height, width, 3), 0..255, spread evenly over those that there are."""
-        images = self._source.calibration_images()
+        images = self.all_images
         wanted = self._options.calibration_images
         if wanted is None or wanted >= len(images):
             return images
@@ -90,6 +95,7 @@ class Maker:
         return chosen
 
     @cached_property
-    def _ranges(self) -> Ranges:
+    def ranges(self) -> Ranges:
+        """Of the float32 file's tensors."""
         self._notify(f"Measuring ranges on {len(self.images)} calibration pictures")
         return measure_ranges(self.float32, self.images, self._source.spec.preprocessing)

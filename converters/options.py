@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from converters.inputs.hints import Hints
-from converters.kinds import ALWAYS, CALIBRATED, FORMATS, IN_OUT, KINDS, OF_INT8, InOut
+from converters.kinds import ALWAYS, CALIBRATED, FORMATS, IN_OUT, KINDS, MIXED, OF_INT8, InOut
 from converters.metadata_text import MetadataText
 from converters.min_runtime import DEFAULT_MIN_RUNTIME, MinRuntime
 from runtime.errors import UsageError
+
+# The bundle holds a few hundred pictures to learn from: more epochs learn these by heart.
+_MOST_EPOCHS = 100
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class ConvertOptions:
         floor_python: a Python with tflite-runtime, see ``converters.floor``.
         text: the user's texts in the metadata.
         translations: locale -> file with the labels in that language.
+        qat: epochs of finetuning that are tried last when int8 loses too much; 0 for none.
+        explain: also say, and draw, what each layer of the integer files loses.
         force: convert although the files are there and up to date.
     """
 
@@ -47,6 +52,8 @@ class ConvertOptions:
     floor_python: Path | None = None
     text: MetadataText = field(default_factory=MetadataText)
     translations: Mapping[str, Path] = field(default_factory=dict)
+    qat: int = 0
+    explain: bool = False
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -58,6 +65,9 @@ class ConvertOptions:
             raise UsageError(f"--max-accuracy-drop must be 0 to 100 points, not {self.max_accuracy_drop:g}")
         if self.calibration_images is not None and self.calibration_images < 1:
             raise UsageError(f"--calibration-images must be at least 1, not {self.calibration_images}")
+
+        if not 0 <= self.qat <= _MOST_EPOCHS:
+            raise UsageError(f"--qat takes 1 to {_MOST_EPOCHS} epochs, not {self.qat}")
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -76,10 +86,11 @@ class ConvertOptions:
         made: dict[str, Any] = {"min_runtime": str(self.min_runtime)}
         if texts:
             made["text"] = texts
-        if kind in CALIBRATED or kind in OF_INT8:
+        if kind in CALIBRATED or kind in OF_INT8 or kind == MIXED:
             made["calibration_images"] = self.calibration_images
-        if kind == "int8" or kind in OF_INT8:
+        if kind in ("int8", MIXED) or kind in OF_INT8:
             made["io"] = self.in_out
+            made["qat"] = self.qat
         return made
 
 

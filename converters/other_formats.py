@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.digests import digest_of, size_of
-from converters.formats import c_array, edgetpu, frozen_graph, keras_file, onnx, saved_model
+from converters.formats import c_array, coreml, edgetpu, frozen_graph, keras_file, onnx, saved_model
+from converters.metadata import INPUT_NAME, OUTPUT_NAME
 from converters.options import ConvertOptions
 from converters.source import Source
 from runtime.errors import ModelError
@@ -50,11 +51,20 @@ def write_format(
             "top1_agreement": written.top1_agreement,
             "images": written.images,
         }
+    if name == "coreml":
+        function = source.traced(INPUT_NAME, OUTPUT_NAME)
+        package = coreml.write_coreml(folder / f"{stem}.mlpackage", function, source.spec, *reference)
+        return [folder / f"{stem}.mlpackage"], {
+            "largest_score_difference": package.largest_score_difference,
+            "top1_agreement": package.top1_agreement,
+            "images": package.images,
+            "message": package.not_checked or "running it needs a Mac, an iPhone or an iPad",
+        }
     if "int8" not in made:
         raise ModelError(f"{name} is made of the int8 file, which did not pass")
     if name == "c-array":
         return c_array.write(made["int8"], source.spec, folder, "int8"), {}
-    compiled = edgetpu.write(made["int8"], folder, f"{stem}_int8")
+    compiled = edgetpu.write(made["int8"], source.spec, folder, f"{stem}_int8")
     return list(compiled.files), compiled.to_json()
 
 

@@ -53,15 +53,25 @@ class Prover:
     scratch: Path
     notify: Callable[[str], None]
 
-    def prove(self, kind: str, content: bytes) -> ExportResult:
+    def file(self, kind: str, content: bytes) -> Path:
+        """Write a file with metadata, to be proved."""
+        path = self.scratch / f"{file_stem(self.spec)}_{kind}.tflite"
+        path.write_bytes(add_metadata(content, self.spec, self.options.text, self.translations))
+        return path
+
+    def prove(self, kind: str, content: bytes, in_out: str | None = None) -> ExportResult:
         """Add metadata, look through the file, run it, compare.
+
+        Args:
+            kind: of the file.
+            content: of the file, without metadata.
+            in_out: what it must take and give; None takes what it does.
 
         Raises:
             RejectedError: it loses too much.
             ModelError: it does not run, is not what its kind says, or is too new for the oldest runtime asked for.
         """
-        path = self.scratch / f"{file_stem(self.spec)}_{kind}.tflite"
-        path.write_bytes(add_metadata(content, self.spec, self.options.text, self.translations))
+        path = self.file(kind, content)
         self.notify(f"Checking {path.name} on {len(self.reference.scores)} pictures")
         oldest = self.options.min_runtime
         result = verify_file(
@@ -69,7 +79,7 @@ class Prover:
             kind,
             self.reference,
             floor_python=self.floor_python if oldest.includes_floor else None,
-            io=self.options.in_out if kind == "int8" else None,
+            io=in_out,
             minimum=oldest,
         )
         if not is_accepted(result.accuracy_drop, self.options, result.paired):

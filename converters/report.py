@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from converters.bundle import EXPORT_PAGE, REPORT_FILE, TestPictures
 from converters.digests import digest_of
+from converters.kinds import MIXED
 from converters.options import ConvertOptions
 from converters.paired import Paired
 from converters.reference import Reference
@@ -180,7 +181,8 @@ def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> di
     if report is None or report["made_from"] != key:
         return None
     entries = {entry["kind"]: entry for entry in report["files"]}
-    for kind in options.kinds:
+    for wanted_kind in options.kinds:
+        kind = _stand_in(report, wanted_kind, options)
         entry = entries.get(kind)
         if entry is None or not _is_accepted(entry, options) or not _is_intact(target, entry):
             return None
@@ -205,10 +207,15 @@ def carry_over(report: dict[str, Any], target: Path, options: ConvertOptions) ->
     earlier = read_report(target)
     if earlier is None or earlier["made_from"] != report["made_from"]:
         return report
+    made = {entry["kind"] for entry in report["files"]}
     kept = [
         entry
         for entry in earlier["files"]
-        if entry["kind"] not in options.kinds and entry["accepted"] and _is_intact(target, entry)
+        if entry["kind"] not in options.kinds
+        and entry["kind"] not in made
+        and not (entry["kind"] == MIXED and "int8" in options.kinds)
+        and entry["accepted"]
+        and _is_intact(target, entry)
     ]
     old = {row["sha256"]: row for row in earlier.get("test_scores", ())}
     scores = [
@@ -239,6 +246,13 @@ def read_report(target: Path) -> dict[str, Any] | None:
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     return report
+
+
+def _stand_in(report: dict[str, Any], kind: str, options: ConvertOptions) -> str:
+    """The kind that was taken in the place of one that lost too much under the same limit."""
+    if kind == "int8" and report["max_accuracy_drop"] == options.max_accuracy_drop:
+        return report.get("int8_stand_in") or kind
+    return kind
 
 
 def _is_accepted(entry: dict[str, Any], options: ConvertOptions) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from converters.kinds import FORMATS, IN_OUT, KINDS
 from runtime.command import HelpFormatter
 from runtime.file_kind import shown
-from toolkit.commands.model_arguments import add_model_options, read_hints
+from toolkit.commands.model_arguments import add_calibration_dir, add_model_options, read_hints
 
 if TYPE_CHECKING:
     from converters.convert import Conversion
@@ -103,16 +103,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--floor-python", metavar="PATH", type=Path, help="a Python that has tflite-runtime (`toolkit verify --help`)"
     )
+    parser.add_argument(
+        "--qat",
+        metavar="EPOCHS",
+        nargs="?",
+        const=5,
+        default=0,
+        type=int,
+        help="when int8 loses too much, finetune it for so many epochs as a last resort (5 if no number is given)",
+    )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="also show what each layer of int8 and int16x8 loses (NAME_int8_layers.svg)",
+    )
     parser.add_argument("--force", action="store_true", help="convert again although the files are up to date")
     parser.add_argument("--json", action="store_true", help="the report as one JSON object on standard output")
     _add_metadata(parser.add_argument_group("texts that go into the files"))
     foreign = parser.add_argument_group("models that are no bundle; what is not said is found or guessed, and printed")
-    foreign.add_argument(
-        "--calibration-dir",
-        metavar="DIR",
-        type=Path,
-        help="pictures in any folders, needed for int8 and int16x8; folders named like labels tell what they show",
-    )
+    add_calibration_dir(foreign)
     add_model_options(foreign)
     parser.set_defaults(run=run)
 
@@ -168,6 +177,8 @@ def _read_options(args: argparse.Namespace) -> ConvertOptions:
         floor_python=args.floor_python,
         text=MetadataText(args.name, args.description, args.author, args.model_version, args.license),
         translations=parse_locales(args.labels_locale),
+        qat=args.qat,
+        explain=args.explain,
         force=args.force,
     )
 
@@ -188,6 +199,8 @@ def _print(conversion: Conversion, as_json: bool) -> None:
     if not conversion.fresh:
         print("the files are there and up to date; nothing was converted (--force converts again)")
     print(export_table(conversion.report))
+    if choice := conversion.report.get("int8_choice"):
+        print(f"int8: {choice}")
     for entry in conversion.report["formats"]:
         names = ", ".join(shown(part["file"]) for part in entry["files"]) or "no file"
         print("; ".join(filter(None, (f"{entry['format']}: {names}", entry.get("message")))))
