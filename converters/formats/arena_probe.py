@@ -1,4 +1,4 @@
-"""``python -m converters.formats.arena_probe MODEL``: prints the arena that tflite-micro needs, and its version.
+"""``python -m converters.formats.arena_probe MODEL``: runs it once and prints what arena tflite-micro needs.
 
 In a process of its own: the interpreter ends the process on models that it does not like, and tells what it
 allocated by printing it from C++.
@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from runtime.versions import package_version
 
@@ -44,9 +46,16 @@ def main() -> int:
         sys.stderr.write("it does not print its allocations as it used to\n")
         return 1
     least = int(found[1])
-    micro.Interpreter.from_bytes(content, arena_size=least)  # RuntimeError where that is not enough
+    _run(micro.Interpreter.from_bytes(content, arena_size=least))  # RuntimeError where that is not enough
     sys.stdout.write(f"{least} {package_version('tflite-micro')}\n")
     return 0
+
+
+def _run(interpreter: Any) -> None:
+    """One forward pass: some kernels find out late what they cannot do."""
+    details = interpreter.get_input_details(0)
+    interpreter.set_input(np.zeros(details["shape"], details["dtype"]), 0)
+    interpreter.invoke()
 
 
 def _printed(interpreter: Any) -> bytes:
