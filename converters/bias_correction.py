@@ -50,9 +50,9 @@ def correct_biases(
     """
     chosen = images[:pictures]
     real = LayerwiseModel(unpack_model(float32), [normalize(image, preprocessing)[None] for image in chosen])
-    whole = LayerwiseModel(unpack_model(int8), [])
-    entry = int(whole.graph.inputs[0])
     pixels = [normalize(np.rint(image), preprocessing)[None] for image in chosen]
+    whole = LayerwiseModel(unpack_model(int8), pixels)
+    entry = int(whole.graph.inputs[0])
     whole.values[entry] = stored_values(whole, entry, pixels)
     twins = find_twins(whole, real)
     if twins is None:

@@ -70,6 +70,33 @@ def to_float16(float32: bytes, means: Means | None = None) -> bytes:
     return pack_model(model)
 
 
+def from_float16(content: bytes) -> bytes:
+    """The same network with its float16 constants as float32 ones, without the operators that unpacked them.
+
+    Args:
+        content: a ``.tflite`` file, of ``to_float16`` or of TensorFlow's converter.
+
+    Raises:
+        ModelError: not a TFLite model, or one that cannot be rewritten.
+    """
+    model = unpack_model(content)
+    view = LayerwiseModel(model, [])
+    kept = []
+    for operator in view.operators:
+        source = int(operator.inputs[0]) if len(operator.inputs) else -1
+        packed = view.code(operator) == _DEQUANTIZE and view.graph.tensors[source].type == _FLOAT16
+        if not packed or view.constant(source) is None:
+            kept.append(operator)
+            continue
+        tensor = view.graph.tensors[int(operator.outputs[0])]
+        tensor.buffer = len(model.buffers)
+        model.buffers.append(_buffer(model, view.constant_values(source, "<f2").astype("<f4").tobytes()))
+        view.graph.tensors[source].buffer = 0
+    view.graph.operators = kept
+    drop_unused_buffers(model)
+    return pack_model(model)
+
+
 def _read(view: LayerwiseModel) -> list[int]:
     """Tensors that are read by nothing but operators with a kernel, each once, in their order."""
     fit: dict[int, bool] = {}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.flatbuffer_model import unpack_model
+from converters.formats.float16 import from_float16
 from converters.layerwise import LayerwiseModel
 from converters.stored_values import real_values, stored_values, tensor_quantization
 from converters.twins import find_twins
@@ -36,8 +37,8 @@ class LayerError:
         own: signal to quantisation noise of its output when it is fed with what the float model has there, dB:
             what this layer does. About 6 dB less is one bit lost.
         so_far: the same when it is fed with what the layers before it gave: what all of them have done together.
-        widest_channel: range of the output's widest channel over that of the middle one. They share one scale: where
-            this is 100, most channels have two of 255 steps.
+        widest_channel: range of the widest channel over that of the middle one, of the output or of what it is fed
+            with, whichever is more. Channels share one scale: where this is 100, most have two of 255 steps.
         quantized: whether it gives integers; False for a layer that a mixed model keeps in float.
     """
 
@@ -56,7 +57,7 @@ def layer_errors(
     """Compare two models layer by layer.
 
     Args:
-        quantized: a model with integer activations, made from ``float32``.
+        quantized: a model with integer activations, made from ``float32``; some of its layers may be float ones.
         float32: a ``.tflite`` file: float32 (1, height, width, 3) -> float32.
         images: calibration pictures, (count, height, width, 3), 0..255.
         preprocessing: of the float model.
@@ -72,7 +73,7 @@ def layer_errors(
         raise ModelError("the layers' errors are measured on calibration pictures, and there are none")
     chosen = images[np.unique(np.linspace(0, len(images) - 1, pictures).round().astype(int))]
     tensors = [normalize(np.rint(image), preprocessing)[None] for image in chosen]
-    real, whole = (LayerwiseModel(unpack_model(content), tensors) for content in (float32, quantized))
+    real, whole = (LayerwiseModel(unpack_model(from_float16(content)), tensors) for content in (float32, quantized))
     entry = int(whole.graph.inputs[0])
     whole.values[entry] = stored_values(whole, entry, tensors)
     twins = find_twins(whole, real)
@@ -119,7 +120,7 @@ def _compare(
         tensor=(real.graph.tensors[real_index].name or b"").decode(errors="replace"),
         own=own,
         so_far=_decibels(wanted, real_values(whole, index)),
-        widest_channel=_widest(wanted),
+        widest_channel=max(map(_widest, [wanted, *real_inputs.values()])),
         quantized=tensor_quantization(whole, index).is_quantized,
     )
 

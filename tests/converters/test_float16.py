@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from converters.flatbuffer_model import pack_model, unpack_model
-from converters.formats.float16 import KEPT_SHARE, to_float16
+from converters.formats.float16 import KEPT_SHARE, from_float16, to_float16
 from converters.layerwise import LayerwiseModel
 from converters.mean_inputs import mean_inputs
 from runtime.errors import ModelError
@@ -135,3 +135,13 @@ def floor_scores(path: Path, net: Net, python: Path) -> np.ndarray:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return np.array([line.split() for line in done.stdout.splitlines()], np.float32)
+
+
+def test_unpacked_again_it_is_float32_with_the_operators_it_had(net: Net) -> None:
+    for half in (to_float16(net.float32), tensorflow_float16(net)):
+        back = from_float16(half)
+        assert _FLOAT16 not in kernels(back)
+        view, old = (LayerwiseModel(unpack_model(content), []) for content in (back, net.float32))
+        assert sorted(map(view.code, view.operators)) == sorted(map(old.code, old.operators))
+        given = small_nets.scores(back, net.pictures[:5], net.preprocessing)
+        np.testing.assert_allclose(given, small_nets.scores(half, net.pictures[:5], net.preprocessing), atol=1e-6)

@@ -9,6 +9,7 @@ import numpy as np
 from converters.bias_correction import correct_biases
 from converters.formats.tflite import convert_float32, quantize_int8
 from converters.ranges import measure_ranges
+from runtime.preprocess import normalize
 from tests.converters import small_nets
 from tests.converters.small_nets import CLASSES, SIZE, Net
 
@@ -50,8 +51,8 @@ def _spread_answers(model: Any, images: np.ndarray) -> None:
     """A last layer that gives each class to some of the pictures."""
     import keras
 
-    features = keras.Model(model.inputs, model.layers[-2].output)(images / 127.5 - 1, training=False)
-    features = np.asarray(features)
+    body = keras.Model(model.inputs, model.layers[-2].output)
+    features = np.asarray(body([normalize(images, small_nets.pixels(127.5, 127.5))], training=False))
     centred = features - features.mean(axis=0)
     _, spread, directions = np.linalg.svd(centred, full_matrices=False)
     kernel = (directions[:CLASSES] / spread[:CLASSES, None]).T * 4 * np.sqrt(len(images))
