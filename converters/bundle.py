@@ -48,6 +48,7 @@ EXPORT_FOLDER = "export"
 REPORT_FILE = "export.json"
 EXPORT_PAGE = "export.html"
 SCRATCH_PREFIX = ".convert-"
+_EXPORT_ENDINGS = ("_float32.tflite", "_float16.tflite", "_dynamic.tflite", "_int8.tflite", "_int16x8.tflite")
 _FILES = (
     MODEL_FILE,
     SPEC_FILE_NAME,
@@ -229,7 +230,7 @@ def _is_export(name: str) -> bool:
     return (
         name in {REPORT_FILE, f".{REPORT_FILE}", EXPORT_PAGE, f".{EXPORT_PAGE}", *SYSTEM_FILES}
         or name.startswith(SCRATCH_PREFIX)
-        or (name.endswith(("_float32.tflite", "_int8.tflite")))
+        or name.endswith(_EXPORT_ENDINGS)
     )
 
 
