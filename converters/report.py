@@ -137,9 +137,9 @@ def chance_note(result: ExportResult, options: ConvertOptions) -> str | None:
     if is_accepted(drop, options) or not is_accepted(drop, options, paired):
         return None
     return (
-        f"{result.path.name} loses {drop:.1f} points, more than the {options.max_accuracy_drop:g} allowed, and is kept: "
-        f"{len(paired.worse)} of {result.accuracy.images} test pictures got worse and {len(paired.better)} better, which "
-        f"chance alone gives in {paired.chance:.0%} of all cases; more test pictures would tell"
+        f"{result.path.name} loses {drop:.1f} points, more than the {options.max_accuracy_drop:g} allowed, and is "
+        f"kept: {len(paired.worse)} of {result.accuracy.images} test pictures got worse and {len(paired.better)} "
+        f"better, which chance alone gives in {paired.chance:.0%} of all cases; more test pictures would tell"
     )
 
 
