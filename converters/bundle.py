@@ -49,6 +49,7 @@ EXPORT_FOLDER = "export"
 REPORT_FILE = "export.json"
 EXPORT_PAGE = "export.html"
 SCRATCH_PREFIX = ".convert-"
+_EXPORT_ENDINGS = ("_float32.tflite", "_float16.tflite", "_dynamic.tflite", "_int8.tflite", "_int16x8.tflite")
 _FILES = (
     MODEL_FILE,
     SPEC_FILE_NAME,

@@ -171,7 +171,7 @@ class _Run:
         return Reference(images, scores, pictures.truth, spec.task, spec.least_scores())
 
     def _tflite_files(self, maker: Maker, prover: Prover) -> list[ExportResult]:
-        results = []
+        results: list[ExportResult] = []
         for kind in self.options.kinds:
             if any(result.kind == kind for result in results):
                 continue  # it was made in the place of int8

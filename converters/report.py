@@ -87,6 +87,7 @@ def make_report(
             for result in results
         ],
         "formats": [],
+        "notes": [note for result in results if (note := chance_note(result, options))],
         "test_scores": [
             {"sha256": digest}
             | ({"class_ids": pictures.truth[row].nonzero()[0].tolist()} if row < len(pictures.truth) else {})
@@ -113,6 +114,18 @@ def is_accepted_loss(drop: float | None, limit: float, paired: Paired | None = N
     if drop is None or drop <= limit + 1e-9:  # 2.0 as a difference of shares may be a hair more
         return True
     return paired is not None and paired.may_be_chance
+
+
+def chance_note(result: ExportResult, options: ConvertOptions) -> str | None:
+    """What to say of a file that is accepted although it loses more than it may; None of any other."""
+    paired, drop = result.paired, result.accuracy_drop
+    if is_accepted(drop, options) or not is_accepted(drop, options, paired):
+        return None
+    return (
+        f"{result.path.name} loses {drop:.1f} points, more than the {options.max_accuracy_drop:g} allowed, and is "
+        f"kept: {len(paired.worse)} of {result.accuracy.images} test pictures got worse and {len(paired.better)} "
+        f"better, which chance alone gives in {paired.chance:.0%} of all cases; more test pictures would tell"
+    )
 
 
 def hand_over(

@@ -128,3 +128,16 @@ def test_what_a_source_depends_on() -> None:
 )
 def test_a_loss_that_may_be_chance_is_accepted(drop: float | None, paired: Paired | None, accepted: bool) -> None:
     assert is_accepted(drop, ConvertOptions(max_accuracy_drop=2.0), paired) == accepted
+
+
+def test_what_is_said_of_a_loss_that_may_be_chance(reference: Reference) -> None:
+    good = result("float32", reference, reference.scores)
+    lossy = result("int8", reference, scores(1, 1, 2))
+    assert lossy.accuracy_drop == pytest.approx(100 / 3)
+    report = reports.report(reference, [good, lossy])
+    assert [entry["accepted"] for entry in report["files"]] == [True, True]
+    assert report["notes"] == [
+        "flowers_int8.tflite loses 33.3 points, more than the 2 allowed, and is kept: 1 of 3 test pictures got worse "
+        "and 0 better, which chance alone gives in 50% of all cases; more test pictures would tell"
+    ]
+    assert reports.report(reference, [lossy], options=ConvertOptions(max_accuracy_drop=50.0))["notes"] == []
