@@ -19,6 +19,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ EXPORT_FOLDER = "export"
 REPORT_FILE = "export.json"
 EXPORT_PAGE = "export.html"
 SCRATCH_PREFIX = ".convert-"
-_EXPORT_ENDINGS = ("_float32.tflite", "_float16.tflite", "_dynamic.tflite", "_int8.tflite", "_int16x8.tflite")
+_EXPORT_ENDINGS = tuple(f"_{kind}.tflite" for kind in (*KINDS, MIXED))
 _FILES = (
     MODEL_FILE,
     SPEC_FILE_NAME,
@@ -60,13 +61,6 @@ _FILES = (
     METRICS_FILE,
 )
 _ARCHIVES = (MODEL_FILE, CALIBRATION_FILE, TEST_IMAGES_FILE)
-# What `toolkit convert` writes; the names before them are the model's.
-_EXPORT_ENDINGS = (
-    *(f"_{kind}.tflite" for kind in (*KINDS, MIXED)),
-    "_layers.svg",
-    *(".pb", "_saved_model", ".keras", ".onnx", ".mlpackage", "_labels.txt", "_spec.json", "_model.h", "_model.cc"),
-    *("_edgetpu.tflite", "_edgetpu.log", "_for_edgetpu.tflite"),
-)
 _KNOWN_NAMES = {*SYSTEM_FILES, *_FILES, FEATURES_FILE, REPORT_PAGE, EXPORT_FOLDER}
 
 
@@ -229,8 +223,17 @@ def _of_others(folder: Path) -> set[str]:
     names = {path.name for path in folder.iterdir()} - _KNOWN_NAMES
     exports = folder / EXPORT_FOLDER
     if exports.is_dir():
-        names |= {f"{EXPORT_FOLDER}/{path.name}" for path in exports.iterdir() if not _is_export(path.name)}
+        inside = {path.name for path in exports.iterdir()} - _listed(exports)
+        names |= {f"{EXPORT_FOLDER}/{name}" for name in inside if not _is_export(name)}
     return names
+
+
+def _listed(exports: Path) -> set[str]:
+    """Names of the files of other formats that ``toolkit convert`` says it has put into its folder."""
+    with suppress(OSError, ValueError, KeyError, TypeError):  # no report, or not one of ours
+        formats = json.loads((exports / REPORT_FILE).read_bytes())["formats"]
+        return {str(part["file"]) for entry in formats for part in entry["files"]}
+    return set()
 
 
 def _is_export(name: str) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from converters.digests import digest_of, size_of
 from converters.formats import c_array, coreml, edgetpu, frozen_graph, keras_file, onnx, saved_model
+from converters.formats.dense_per_tensor import per_tensor_dense
 from converters.metadata import INPUT_NAME, OUTPUT_NAME
 from converters.options import ConvertOptions
 from converters.source import Source
@@ -63,7 +64,7 @@ def write_format(
     if "int8" not in made:
         raise ModelError(f"{name} is made of the int8 file, which did not pass")
     if name == "c-array":
-        return c_array.write(made["int8"], source.spec, folder, "int8"), {}
+        return c_array.write(per_tensor_dense(made["int8"]), source.spec, folder, "int8"), {}
     compiled = edgetpu.write(made["int8"], source.spec, folder, f"{stem}_int8")
     return list(compiled.files), compiled.to_json()
 
