@@ -93,7 +93,7 @@ def best_int8(
     tried = Tried()
     ladder = _Ladder(request)
     _climb(ladder.integer_ways(), judge, limit, notify, tried, until=limit)
-    if not any(attempt.accepted for attempt in tried.attempts):
+    if not any(attempt.loss is not None and attempt.loss.is_within(limit) for attempt in tried.attempts):
         _climb(ladder.mixed_ways(), judge, limit, notify, tried, until=limit)
         _climb(ladder.wide_ways(), judge, limit, notify, tried, until=None)
     return choose(tried, limit)
