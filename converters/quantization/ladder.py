@@ -14,15 +14,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from converters.bias_correction import correct_biases
-from converters.formats.dynamic_range import take_back_rounding
 from converters.formats.float16 import to_float16
-from converters.formats.tflite import quantize_int8, quantize_int16x8
+from converters.formats.tflite import quantize_int8
 from converters.kinds import InOut
-from converters.mean_inputs import mean_inputs
 from converters.quantization.choice import Attempt, Choice, Kind, Loss, Tried, choose
 from converters.quantization.float_layers import layers_to_keep
 from converters.quantization.layer_errors import layer_errors
 from converters.quantization.typical_ranges import typical_ranges
+from converters.quantization.wide_activations import corrected_int16x8
 from converters.ranges import Ranges, measure_ranges
 from runtime.errors import EdgeExportError, first_line
 from runtime.spec import Preprocessing
@@ -198,8 +197,7 @@ class _Ladder:
         return to_float16(correct_biases(int8, self._float32, self._images, self._request.preprocessing))
 
     def _sixteen(self) -> bytes:
-        means = mean_inputs(self._float32, self._images, self._request.preprocessing)
-        return quantize_int16x8(take_back_rounding(self._float32, means), self._ranges)
+        return corrected_int16x8(self._float32, self._images, self._request.preprocessing)
 
     def _finetuned(self) -> bytes:
         if self._request.finetune is None:
