@@ -88,8 +88,12 @@ class _Writer:
         made = schema.OperatorCodeT()
         made.builtinCode = made.deprecatedBuiltinCode = code
         made.version = 1
-        self._model.operatorCodes.append(made)
-        return len(self._model.operatorCodes) - 1
+        codes = self._model.operatorCodes
+        # In place of HARD_SWISH, which nothing is any more: interpreters ask for all operators that are listed.
+        unused = [n for n, entry in enumerate(codes) if entry.builtinCode == _HARD_SWISH]
+        number = unused[0] if unused else len(codes)
+        codes[number : number + 1] = [made]
+        return number
 
     def _constant(self, name: bytes, value: float) -> int:
         from ai_edge_litert import schema_py_generated as schema
