@@ -36,12 +36,13 @@ def without_hard_swish(float32: bytes) -> bytes:
     """
     model = unpack_model(float32)
     view = LayerwiseModel(model, [])
-    if not any(view.code(operator) == _HARD_SWISH for operator in view.operators):
+    replaced = [view.code(operator) == _HARD_SWISH for operator in view.operators]
+    if not any(replaced):
         return float32
     writer = _Writer(model)
     operators: list[Any] = []
-    for operator in view.operators:
-        if view.code(operator) != _HARD_SWISH:
+    for operator, is_replaced in zip(view.operators, replaced, strict=True):
+        if not is_replaced:
             operators.append(operator)
             continue
         source, target = int(operator.inputs[0]), int(operator.outputs[0])
