@@ -92,6 +92,10 @@ class Tried:
     attempts: list[Attempt] = field(default_factory=list)
     files: list[bytes] = field(default_factory=list)
 
+    def within(self, limit: float) -> bool:
+        """Whether some file loses no more than so many points; one whose loss may be chance is no reason to stop."""
+        return any(attempt.loss is not None and attempt.loss.is_within(limit) for attempt in self.attempts)
+
 
 def choose(tried: Tried, limit: float) -> Choice:
     """The smallest file within the limit, else of those whose loss may be chance, else the one that loses least."""
