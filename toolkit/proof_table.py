@@ -25,18 +25,23 @@ def run_table(runs: Sequence[dict[str, Any]], compared: bool) -> str:
 
 def figures(run: dict[str, Any], compared: bool = True) -> list[str]:
     """Accuracy, interval, drop, better/worse, agreement and score difference of a run."""
-    accuracy, changed = run["accuracy"], run["changed"]
-    measured = bool(accuracy["images"])
-    low, high = accuracy["interval_95"]
-    drop = run["accuracy_drop"]
+    changed, drop = run["changed"], run["accuracy_drop"]
+    measured = bool(run["accuracy"]["images"])
     return [
-        f"{accuracy['accuracy']:.1%} (N={accuracy['images']})" if measured else "-",
-        f"{low:.1%} - {high:.1%}" if measured else "",
+        *accuracy_cells(run["accuracy"]),
         f"{drop:.1f} points" if compared and drop is not None else "",
         f"{len(changed['better'])}/{len(changed['worse'])}" if compared and measured else "",
         f"{run['top1_agreement']:.1%}" if compared else "",
         f"{run['largest_score_difference']:.2g}" if compared else "",
     ]
+
+
+def accuracy_cells(accuracy: dict[str, Any], nothing: str = "-") -> list[str]:
+    """An accuracy and its interval; ``nothing`` where there were no test pictures."""
+    if not accuracy["images"]:
+        return [nothing, ""]
+    low, high = accuracy["interval_95"]
+    return [f"{accuracy['accuracy']:.1%} (N={accuracy['images']})", f"{low:.1%} - {high:.1%}"]
 
 
 def costs(run: dict[str, Any]) -> list[str]:
