@@ -17,7 +17,7 @@ _FLOAT = 1
 
 
 def modernise(definition: Any, entry: str) -> None:
-    """Put operations that compute the same in the place of three that are no longer taken.
+    """Put what computes the same in the place of what is no longer taken.
 
     ``PlaceholderWithDefault``, which nobody feeds, becomes its default; ``CheckNumerics`` hands on its input;
     ``BatchNormWithGlobalNormalization`` of the Inception of 2015 becomes ``FusedBatchNormV3``.

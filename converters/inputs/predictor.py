@@ -17,6 +17,10 @@ Floats = NDArray[np.float32]
 #: Is told in one line what happens.
 Notify = Callable[[str], None]
 
+#: A dense layer, (1, 2) and (2,), that makes two scores of one between two classes: 1 - x and x. In integers it is as
+#: fine as its input, which a constant that x is taken from is not.
+BOTH_KERNEL, BOTH_BIAS = np.array([[-1.0, 1.0]], np.float32), np.array([1.0, 0.0], np.float32)
+
 
 @dataclass(frozen=True)
 class Network:

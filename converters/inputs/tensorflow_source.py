@@ -15,7 +15,7 @@ from converters.inputs.foreign import ForeignSource, foreign_spec
 from converters.inputs.frozen_part import FrozenPart
 from converters.inputs.graph_session import what_failed
 from converters.inputs.pictures import Pictures
-from converters.inputs.predictor import Network, Notify, Predictor, look_like_probabilities
+from converters.inputs.predictor import BOTH_BIAS, BOTH_KERNEL, Network, Notify, Predictor, look_like_probabilities
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError
 from runtime.preprocess import normalize
@@ -153,7 +153,9 @@ class TensorFlowSource(ForeignSource):
             activation = "softmax" if self._network.outputs > 1 else "sigmoid"
             scores = keras.layers.Activation(activation)(scores)
         if both:
-            scores = keras.layers.Concatenate()([keras.layers.Rescaling(-1.0, 1.0)(scores), scores])
+            layer = keras.layers.Dense(2)
+            scores = layer(scores)
+            layer.set_weights([BOTH_KERNEL, BOTH_BIAS])
         return keras.Model(source, scores)
 
     def _function(self, part: FrozenPart, batch: int | None, input_name: str, output_name: str) -> Any:
@@ -171,7 +173,7 @@ class TensorFlowSource(ForeignSource):
             if not probability:
                 values = tf.nn.softmax(values) if outputs > 1 else tf.sigmoid(values)
             if both:
-                values = tf.concat([1.0 - values, values], axis=1)
+                values = tf.matmul(values, BOTH_KERNEL) + BOTH_BIAS
             return tf.identity(values, name=output_name)
 
         pixels = self.spec.preprocessing

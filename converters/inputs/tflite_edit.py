@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.inputs.predictor import BOTH_BIAS, BOTH_KERNEL
 from runtime.errors import ModelError
 from runtime.op_names import operator_name
 
@@ -131,20 +132,18 @@ class ScoresBehind:
 
     def both(self) -> None:
         """One probability of the second of two classes as two."""
-        from ai_edge_litert.schema_py_generated import (
-            BuiltinOperator,
-            BuiltinOptions,
-            ConcatenationOptionsT,
-            SubOptionsT,
-        )
+        from ai_edge_litert.schema_py_generated import BuiltinOperator, BuiltinOptions, FullyConnectedOptionsT
 
-        second = self._output
-        one = self._constant("scores/one", np.ones((1, 1), np.float32))
-        self._add(BuiltinOperator.SUB, [one, second], [1, 1], BuiltinOptions.SubOptions, SubOptionsT())
-        options = ConcatenationOptionsT()
-        options.axis = 1
-        first = self._output
-        self._add(BuiltinOperator.CONCATENATION, [first, second], [1, 2], BuiltinOptions.ConcatenationOptions, options)
+        # TensorFlow Lite keeps the kernel the other way round: (outputs, inputs).
+        kernel = self._constant("scores/kernel", BOTH_KERNEL.T)
+        inputs = [self._output, kernel, self._constant("scores/bias", BOTH_BIAS)]
+        self._add(
+            BuiltinOperator.FULLY_CONNECTED,
+            inputs,
+            [1, 2],
+            BuiltinOptions.FullyConnectedOptions,
+            FullyConnectedOptionsT(),
+        )
 
     @property
     def _output(self) -> int:

@@ -57,7 +57,7 @@ def predictor(classifier: Classifier, path: Path, hints: Hints, notify: Notify) 
     def raw(pixels: NDArray[Any]) -> NDArray[Any]:
         return classifier.model.output.dequantize(classifier.model.run(classifier.tensor(pixels)))
 
-    known = contract.file.output_is_probability
+    known = contract.gives_probabilities
     return Predictor(
         name,
         contract.preprocessing,

@@ -87,6 +87,25 @@ def poets_inception(path: Path) -> Path:
     return path
 
 
+def keras_of_2018(path: Path) -> Path:
+    """Keras on TensorFlow 1, frozen: ``keras_learning_phase`` and a Switch and Merge at each dropout."""
+    tf = import_tensorflow()
+    v1, graph = tf.compat.v1, tf.Graph()
+    with graph.as_default():
+        v1.disable_control_flow_v2()
+        try:
+            image = v1.placeholder(tf.float32, [None, SIZE, SIZE, 3], name="input_1")
+            phase = v1.placeholder_with_default(False, [], name="keras_learning_phase")
+            x = _conv_bn(tf, image, 8, "conv1", strides=2)
+            x = v1.cond(phase, lambda: tf.nn.dropout(x, 0.9), lambda: tf.identity(x), name="dropout_1/cond")
+            x = tf.reduce_mean(x, [1, 2])
+            y = v1.cond(tf.logical_not(phase), lambda: x * 2.0, lambda: x * 100.0, name="dropout_2/cond")
+        finally:
+            v1.enable_control_flow_v2()
+        _final_retrain_ops(tf, y, 0.3)
+        return _freeze(tf, graph, ["final_result"], path)
+
+
 def run(path: Path, tensor: str, value: Any, *, output: str = "final_result:0") -> NDArray[np.float32]:
     """What TensorFlow gives for the whole file, nothing cut off or rewritten."""
     tf = import_tensorflow()

@@ -117,6 +117,15 @@ def _operators(content: bytes, folder: Path) -> set[str]:
     return {operator.name for operator in ModelFile.read(folder / "m.tflite").operators}
 
 
+def test_branches_that_only_a_training_takes(tmp_path: Path, labels: Hints) -> None:
+    path = old_graphs.keras_of_2018(tmp_path / "model.pb")
+    assert b"Switch" in path.read_bytes()
+    assert b"Merge" in path.read_bytes()
+    check(path, labels, "input_1:0", lambda x: x.astype(np.float32) / 255, (0, 255))
+    content = convert(path, labels)[0].float32()
+    assert not _operators(content, tmp_path) & {"IF", "WHILE", "SELECT", "SELECT_V2", "RANDOM_UNIFORM"}
+
+
 def test_our_own_output_graph(tmp_path: Path) -> None:
     """What ``toolkit train --output-graph`` writes."""
     model = small_nets.build("residual")

@@ -19,6 +19,7 @@ from converters.inputs.hints import Hints
 from converters.inputs.open_source import open_source
 from converters.metadata import add_metadata
 from converters.tensorflow import import_tensorflow
+from runtime.classifier import Classifier
 from runtime.errors import ModelError, UsageError
 from runtime.interpreter import LoadedModel
 from runtime.model_file import ModelFile
@@ -48,7 +49,12 @@ def check(source: ForeignSource, answer: Callable[[NDArray[np.float32]], Any], w
     given = np.stack([model.run(normalize(image, pixels)[None]) for image in images])
     assert np.abs(given - wanted).max() < within
     assert np.abs(source.scores(images) - wanted).max() < within
-    add_metadata(content, source.spec)  # says whether both fit
+    path = Path(source.output_folder()).parent / "written.tflite"
+    path.write_bytes(add_metadata(content, source.spec))
+    classifier = Classifier.load(path)
+    as_runtime = np.stack([classifier.scores(image) for image in images])
+    path.unlink()
+    assert np.abs(as_runtime - wanted).max() < within
     return content
 
 
