@@ -190,6 +190,7 @@ def _stored_features(prepared: Prepared, fitted: Fitted, options: TrainOptions) 
         {share: prepared.images(share) for share in SHARES},
         {share: fitted.data[share].truth for share in SHARES},
         {share: fitted.data[share].features for share in SHARES},
+        prepared.signatures,
         options.seed,
     )
 
