@@ -213,7 +213,7 @@ def _old_defaults(state: _Translation) -> None:
         state.notice(f"no --architecture: {DEFAULT_ARCHITECTURE} is trained (retrain.py's default was inception_v3)")
     if not _given(state, "--steps"):
         state.notice(
-            "no --how_many_training_steps: trained until the validation share says enough (retrain.py's default "
+            "no --how_many_training_steps: trained to its optimum, the penalty chosen by folds (retrain.py's default "
             "was 4000 steps)"
         )
 

@@ -42,6 +42,8 @@ def test_the_report(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixt
     assert lines[4] == f"report: {tmp_path / 'my model' / 'report.html'}"
     assert lines[5] == f"next: toolkit convert '{tmp_path / 'my model'}' --quantize"
     assert "160 of 160 features from the cache" in captured.err
+    command = json.loads((tmp_path / "my model" / "metrics.json").read_bytes())["command"]
+    assert command == f"toolkit train {root} --output-dir '{tmp_path / 'my model'}' --cache-dir {cache}"
     assert toolkit("train", root, "--output-dir", tmp_path / "my model", "--cache-dir", cache) == 0
     assert "holds this very model already; left as it is" in capsys.readouterr().out
 

@@ -13,6 +13,7 @@ from runtime.command import HelpFormatter
 from runtime.errors import UsageError
 from runtime.file_kind import shown
 from toolkit.commands.train_arguments import add_train_arguments, train_options
+from toolkit.commands.train_idle_options import check_contradictions, idle_options
 from toolkit.commands.train_retrain_options import add_retrain_arguments
 
 if TYPE_CHECKING:
@@ -55,16 +56,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_train_arguments(parser)
     add_retrain_arguments(parser)
-    parser.set_defaults(run=run, command_line="")
+    parser.set_defaults(run=run, default_of=parser.get_default)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train as ``args`` asks and say what came out; returns the exit code."""
     if args.image_dir is None:
         raise UsageError("name the folder of pictures: toolkit train photos/ (sample-data makes one to try)")
+    check_contradictions(args)
+    options = train_options(args)
+    for line in idle_options(args):
+        print(line, file=sys.stderr)
     from toolkit.train import train
 
-    result = train(args.image_dir, train_options(args), notify=lambda line: print(line, file=sys.stderr))
+    result = train(args.image_dir, options, notify=lambda line: print(line, file=sys.stderr))
     _report_skipped(result.skipped)
     for path in result.extra:
         print(f"written: {shown(path)}", file=sys.stderr)
