@@ -205,8 +205,8 @@ def _index(
         blind = sum(digest not in known for digest in rehearsal.groups)
         if blind and options.near_duplicates:
             notify(
-                f"near copies of {blind} pictures of {shown(earlier.bundle.folder)} are not found: it does not say what "
-                "they look like (an older version wrote it, or --no-near-duplicates)"
+                f"near copies of {blind} pictures of {shown(earlier.bundle.folder)} are not found: it does not say "
+                "what they look like (an older version wrote it, or --no-near-duplicates)"
             )
     return index, rehearsal, known
 
