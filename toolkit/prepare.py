@@ -18,6 +18,8 @@ from runtime.file_kind import shown
 from runtime.spec import Preprocessing
 from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE, Architecture, find_architecture
 from toolkit.backbones.registry import Backbone, load_backbone
+from toolkit.checkpoint import remove_abandoned
+from toolkit.class_folders import check_outside
 from toolkit.dataset import check_counts, check_folder, index_folder
 from toolkit.earlier import Earlier, Rehearsal
 from toolkit.features import FeatureTable, extract_features
@@ -125,9 +127,11 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
     require_packages()
     earlier = Earlier.open(options)
     cache_dir = options.cache_dir or default_cache_dir()
+    remove_abandoned(cache_dir / "checkpoints", notify)
     shares = options.split.shares()
     # No folder, no classes: told before anything is touched or fetched.
     check_folder(image_dir, options.task, 2 if earlier is None else 1)
+    check_outside(options.output_dir, image_dir)
     prepare_output_folder(options.output_dir)
     options.outputs.check(options.output_dir)
     backbone, preprocessing = _network(options, earlier, cache_dir)

@@ -81,7 +81,7 @@ def test_one_line(words: str, line: str) -> None:
     "words",
     [
         "",
-        "--mode finetune --epochs 5 --mixup 0 --unfreeze all --train-size 160 --no-resume --learning-rate 1 --batch-size 4",
+        "--mode finetune --epochs 5 --mixup 0 --unfreeze all --train-size 160 --no-resume --batch-size 4",
         "--mode scratch --epochs 5 --patience 0 --layer-decay 0.9",
         "--mode finetune --flip-left-right --views 0",
         "--steps 5 --learning-rate 1 --batch-size 5 --eval-interval 2 --validation-batch-size -1 --test-batch-size 7",

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from runtime.command import HelpFormatter
+from runtime.command import HelpFormatter, name_argument
 from runtime.spec import RESAMPLE_FILTERS
 
 _DESCRIPTION = """\
@@ -54,7 +54,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="pictures, and folders of pictures")
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", type=name_argument, help="pictures, and folders of pictures"
+    )
     _add(parser, "--image", "--image-file", metavar="FILE", action="append", default=[], help="the same as PATH")
     _add(parser, "--model", "--model-file", metavar="M", type=Path, help="a model of any kind (default: ./model)")
     parser.add_argument("--graph", metavar="FILE", type=Path, help="a frozen graph")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.command import HelpFormatter
+from runtime.command import HelpFormatter, last_words
 from runtime.errors import UsageError
 from runtime.file_kind import shown
 from toolkit.commands.train_arguments import add_train_arguments, train_options
@@ -70,14 +70,15 @@ def run(args: argparse.Namespace) -> int:
     from toolkit.train import train
 
     result = train(args.image_dir, options, notify=lambda line: print(line, file=sys.stderr))
-    _report_skipped(result.skipped)
-    for path in result.extra:
-        print(f"written: {shown(path)}", file=sys.stderr)
-    if args.json:
-        print(json.dumps(_as_json(result), ensure_ascii=False))
-    else:
-        _report(result)
-        _report_test(result, args)
+    with last_words(f"the model is safe in {shown(result.folder)}"):
+        _report_skipped(result.skipped)
+        for path in result.extra:
+            print(f"written: {shown(path)}", file=sys.stderr)
+        if args.json:
+            print(json.dumps(_as_json(result), ensure_ascii=False))
+        else:
+            _report(result)
+            _report_test(result, args)
     return 0
 
 
