@@ -53,7 +53,7 @@ def report_content(
         reliability={f"{when} temperature scaling": plot for when, plot in judged.reliability.items()},
         reliability_note=_where_measured(fitted, judged),
         composition=_composition(prepared),
-        tables=_held_out_table(judged.held_out),
+        tables=_held_out_table(judged.held_out, judged.head.penalty),
         notes=tuple(notes),
         command=options.command,
         versions=versions() | {"keras": package_version("keras") or ""},
@@ -162,7 +162,7 @@ def _composition(prepared: Prepared) -> Composition:
     )
 
 
-def _held_out_table(held_out: dict[str, HeldOut]) -> tuple[Table, ...]:
+def _held_out_table(held_out: dict[str, HeldOut], penalty: float) -> tuple[Table, ...]:
     if not held_out:
         return ()
     rows = tuple(
@@ -174,8 +174,9 @@ def _held_out_table(held_out: dict[str, HeldOut]) -> tuple[Table, ...]:
             "Pictures of classes that the head never saw",
             ("class held out", "of its pictures answered unknown", "of the other test pictures answered unknown"),
             rows,
-            f"Each class was left out once, and a head trained on the others. The limit rejects {HELD_OUT_RATE:.0%} of "
-            "their validation pictures. The network below the head is the same each time; it was not trained here.",
+            f"Each class was left out once, and a linear head with penalty {penalty:g} trained on the others. The "
+            f"limit rejects {HELD_OUT_RATE:.0%} of their validation pictures. The network below is the same each time; "
+            "it was not trained here.",
         ),
     )
 
