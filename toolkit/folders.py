@@ -6,7 +6,27 @@ import os
 import sys
 from pathlib import Path
 
+from runtime.errors import UsageError
+from runtime.file_kind import shown
+
 _VARIABLE = "EDGE_EXPORT_CACHE"
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Make sure before the work that a file or folder can be written after it.
+
+    Args:
+        option: that names it.
+        path: it, or a folder above it, need not be there.
+
+    Raises:
+        UsageError: what is there already is no folder, or one that cannot be written to.
+    """
+    resolved = path.resolve()
+    places = (resolved, *resolved.parents) if resolved.is_dir() else resolved.parents
+    above = next(place for place in places if place.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        raise UsageError(f"{option} {shown(path)}: {shown(above)} is no folder that can be written to")
 
 
 def default_cache_dir() -> Path:

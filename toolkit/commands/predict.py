@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from runtime.command import HelpFormatter
+from runtime.command import HelpFormatter, name_argument
 from toolkit.commands.model_arguments import add_model_options, add_option, read_hints
 
 _DESCRIPTION = """\
@@ -53,7 +53,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="pictures, and folders of pictures")
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", type=name_argument, help="pictures, and folders of pictures"
+    )
     add_option(parser, "--image", "--image-file", metavar="FILE", action="append", default=[], help="the same as PATH")
     add_option(parser, "--model", "--model-file", metavar="M", type=Path, help="a model of any kind (default: ./model)")
     parser.add_argument("--graph", metavar="FILE", type=Path, help="a frozen graph")
