@@ -12,7 +12,7 @@ from converters.accuracy import Accuracy
 from converters.bundle import TestPictures
 from converters.options import ConvertOptions
 from converters.reference import Reference
-from converters.report import made_from, make_report
+from converters.report import export_key, make_report
 from converters.verify import ExportResult
 from runtime.model_file import OperatorUse
 from runtime.spec import LabelList, ModelSpec, Preprocessing, Task
@@ -86,5 +86,5 @@ def report(
 ) -> dict[str, Any]:
     digests = tuple(f"{row:064x}" for row in range(len(reference.scores)))
     checked = TestPictures(pictures(len(digests)), reference.truth, digests)
-    key = made_from({"model.keras": "cd" * 32})
+    key = export_key({"model.keras": "cd" * 32})
     return make_report(Described(described or spec()), key, options or ConvertOptions(), reference, checked, results)

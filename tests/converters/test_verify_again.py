@@ -15,7 +15,7 @@ from converters.metadata import add_metadata
 from converters.min_runtime import MinRuntime
 from converters.options import ConvertOptions
 from converters.reference import Reference
-from converters.report import made_from, make_report, report_bytes
+from converters.report import export_key, make_report, report_bytes
 from converters.verify import verify_file
 from converters.verify_again import Verification, VerifyOptions, verify_again
 from runtime.errors import ModelError
@@ -62,7 +62,7 @@ def write_report(model: Path, against: Against, spec: ModelSpec, **options: Any)
     from converters.bundle import TestPictures
 
     pictures = TestPictures(np.zeros((0,)), against.truth, against.digests)
-    report = make_report(Described(spec), made_from({}), ConvertOptions(**options), reference, pictures, [result])
+    report = make_report(Described(spec), export_key({}), ConvertOptions(**options), reference, pictures, [result])
     (model.parent / "export.json").write_bytes(report_bytes(report))
     return report
 
