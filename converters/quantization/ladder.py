@@ -95,7 +95,7 @@ def best_int8(
     tried = Tried()
     ladder = _Ladder(request)
     _climb(ladder.integer_ways(), judge, limit, notify, tried)
-    # In order of what they cost the device: 16-bit activations take some hundred times as long on most processors.
+    # In order of what they cost the device: 16-bit activations take tens of times as long on most processors.
     for ways in (ladder.mixed_ways, ladder.wide_ways):
         if not tried.within(limit):
             _climb(ways(), judge, limit, notify, tried)
