@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from converters.quantization.convolutions import depthwise
 from toolkit.backbones.layers import BATCH_NORM_EPSILON, ConvLayer
 from toolkit.backbones.pooling import MAX_FACTOR, Pooling
-from toolkit.training.convolutions import depthwise
 from toolkit.training.net import Floats, Net, Parameter, Precision, block_of
 
 # Share of the old running statistics that a batch leaves; 0.99 is Keras's, for schedules ten times as long.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from converters.quantization.convolutions import depthwise
 from converters.tensorflow import import_tensorflow
-from toolkit.training.convolutions import depthwise
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
