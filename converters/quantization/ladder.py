@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from converters.bias_correction import correct_biases
@@ -28,6 +29,8 @@ from runtime.spec import Preprocessing
 
 #: Layers that a mixed model keeps wider, worst first: these many are tried.
 MIXED_STEPS = (1, 2, 4, 8)
+# Pictures that biases are corrected on: of hundreds, so many tell the same.
+_CORRECTED_ON = 64
 
 
 def _ignore(_message: str) -> None:
@@ -194,7 +197,7 @@ class _Ladder:
             int8 = quantize_int8(self._float32, self._ranges, self._request.in_out, names)
         except ValueError:  # the first or the last layer is in float, and TensorFlow finds no integers at that end
             int8 = quantize_int8(self._float32, self._ranges, "float32", names)
-        return to_float16(correct_biases(int8, self._float32, self._images, self._request.preprocessing))
+        return to_float16(self._correct(int8, self._float32))
 
     def _sixteen(self) -> bytes:
         return corrected_int16x8(self._float32, self._images, self._request.preprocessing)
@@ -206,4 +209,10 @@ class _Ladder:
 
     def _corrected(self, float32: bytes, ranges: Ranges) -> bytes:
         int8 = quantize_int8(float32, ranges, self._request.in_out)
-        return correct_biases(int8, float32, self._images, self._request.preprocessing)
+        return self._correct(int8, float32)
+
+    def _correct(self, int8: bytes, float32: bytes) -> bytes:
+        images = self._images
+        if len(images) > _CORRECTED_ON:
+            images = images[np.linspace(0, len(images) - 1, _CORRECTED_ON).round().astype(int)]
+        return correct_biases(int8, float32, images, self._request.preprocessing)
