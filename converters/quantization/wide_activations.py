@@ -13,6 +13,10 @@ from converters.mean_inputs import mean_inputs
 from converters.ranges import Ranges, measure_ranges
 from runtime.spec import Preprocessing
 
+# Interpreters keep the 6 of a ReLU6 in 32 bits of steps: a range narrower than 0.0002 would not let them. Untrained
+# networks have such.
+_LEAST_SPAN = 1e-3
+
 
 def corrected_int16x8(
     float32: bytes, images: NDArray[Any], preprocessing: Preprocessing, ranges: Ranges | None = None
@@ -36,4 +40,5 @@ def corrected_int16x8(
     plain = without_hard_swish(float32)
     if ranges is None or plain is not float32:
         ranges = measure_ranges(plain, images, preprocessing)
-    return quantize_int16x8(take_back_rounding(plain, mean_inputs(plain, images, preprocessing)), ranges)
+    wide = {index: (low, max(high, low + _LEAST_SPAN)) for index, (low, high) in ranges.items()}
+    return quantize_int16x8(take_back_rounding(plain, mean_inputs(plain, images, preprocessing)), wide)

@@ -5,8 +5,9 @@ import pytest
 
 from converters.flatbuffer_model import unpack_model
 from converters.formats.plain_activations import without_hard_swish
-from converters.formats.tflite import quantize_int16x8
+from converters.formats.tflite import convert_float32, quantize_int16x8
 from converters.layerwise import LayerwiseModel
+from converters.quantization.wide_activations import corrected_int16x8
 from converters.ranges import measure_ranges
 from tests.converters import small_nets
 
@@ -36,3 +37,14 @@ def test_it_takes_16_bit_activations_then() -> None:
 def test_other_networks_are_left_alone() -> None:
     net = small_nets.make("residual")
     assert without_hard_swish(net.float32) is net.float32
+
+
+def test_an_untrained_network_whose_activations_vanish_takes_16_bits_too() -> None:
+    """Interpreters refuse a ReLU6 whose range is so narrow that its 6 is more than 32 bits of steps."""
+    net = small_nets.make("no_bias")
+    first = net.keras.layers[1]
+    first.set_weights([values * 1e-6 for values in first.get_weights()])
+    float32 = convert_float32(net.keras)
+    wide = corrected_int16x8(float32, net.pictures, net.preprocessing)
+    given = small_nets.scores(wide, net.pictures, net.preprocessing)
+    assert np.abs(given - net.real_scores()).max() < 0.01

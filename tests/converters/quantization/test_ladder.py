@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from converters.flatbuffer_model import unpack_model
 from converters.quantization.choice import Choice, Loss
 from converters.quantization.ladder import Request, best_int8
 from converters.ranges import measure_ranges
@@ -88,6 +89,26 @@ def test_a_mixed_file_runs_on_the_floor_interpreter(wild: Net, tmp_path: Path, f
     here = small_nets.scores(choice.content, wild.pictures[:5], wild.preprocessing)
     # Its first layer is in float and takes normalised pictures; its last gives bytes of 1/256.
     assert np.abs(floor_scores(path, wild, floor_python) / 256 - here).max() < 0.1
+
+
+def test_slow_formats_are_not_tried_where_something_else_will_do(wild: Net) -> None:
+    choice = best_int8(request_of(wild), judge_of(wild), 2.0)
+    assert "int16x8" not in {attempt.kind for attempt in choice.attempts}
+
+
+def test_16_bits_where_layers_in_float_are_not_enough(wild: Net) -> None:
+    """Judged by what only the int16x8 file has: no other is within the limit."""
+
+    def judge(content: bytes) -> Loss:
+        int16 = 7
+        types = {tensor.type for tensor in unpack_model(content).subgraphs[0].tensors}
+        return Loss(0.0 if int16 in types else 50.0)
+
+    choice = best_int8(request_of(wild), judge, 2.0)
+    assert choice.attempt.kind == "int16x8"
+    assert choice.attempt == choice.attempts[-1]
+    assert [attempt.kind for attempt in choice.attempts[:2]] == ["int8", "int8"]
+    assert "mixed" in {attempt.kind for attempt in choice.attempts}
 
 
 def test_where_nothing_helps_the_best_is_handed_back_and_not_accepted(wild: Net) -> None:
