@@ -14,7 +14,7 @@ WILD = 16.0
 # The table shows no more layers than this, the worst ones.
 _MOST_ROWS = 12
 # Of the picture, in its own units.
-_WIDTH, _LEFT, _ROW, _TOP, _BOTTOM = 640, 250, 15, 46, 30
+_WIDTH, _LEFT, _ROW, _TOP, _BOTTOM = 720, 330, 15, 46, 30
 _SCALE_END = 60.0
 _LONGEST_NAME = 36
 
