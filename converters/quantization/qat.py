@@ -30,14 +30,15 @@ Floats = NDArray[np.float32]
 
 #: Epochs that are enough: later ones change little.
 EPOCHS = 5
-# Pictures a step; feature maps of Inception v3 at 299 x 299 take 200 MB each under training.
-_BATCH = 8
+# Pictures a step, and what all feature maps of a step may take, bytes: training keeps several copies of each. Inception
+# v3 at 299 x 299 has 57 MB of them a picture, MobileNet v1 at 224 x 224 has 20 MB.
+_BATCH, _MAPS = 8, 320e6
 # Views an epoch has at least, so that few pictures are learned from as long as many.
 _LEAST_VIEWS = 160
 # Share of a typical weight that a training step may move it by; a step of int8 is some hundredths of it. The first
 # where the answers differ by so little (nats) that only rounding is to be evened out, the second where the network
 # has collapsed; measured on the flower networks: ten times the first undoes what it was to mend.
-_RATES, _DIVERGENCES = (5e-5, 5e-4), (0.02, 0.3)
+_RATES, _DIVERGENCES = (5e-5, 5e-4), (0.003, 0.3)
 # One picture in this many is not learned from and says which epoch was best; fewer than the least: all are both.
 _HELD_OUT, _LEAST_HELD_OUT = 5, 4
 # Pictures that the float network's activations are looked at with.
@@ -108,7 +109,8 @@ class _Training:
     ) -> None:
         self._student, self._distillation = student, distillation
         self._learned, self._preprocessing, self._seed = learned, preprocessing, seed
-        batches = [held_out[start : start + _BATCH] for start in range(0, len(held_out), _BATCH)]
+        self._batch = batch = int(np.clip(_MAPS // student.network.map_bytes(), 1, _BATCH))
+        batches = [held_out[start : start + batch] for start in range(0, len(held_out), batch)]
         self._judged = [_normalized(batch, preprocessing) for batch in batches]
         self._best: tuple[float, Any] = (math.inf, None)
 
@@ -121,13 +123,14 @@ class _Training:
         begin = self._best[0]
         top = float(np.exp(np.interp(np.log(max(begin, 1e-9)), np.log(_DIVERGENCES), np.log(_RATES))))
         views = max(len(self._learned), _LEAST_VIEWS)
-        steps = -(-views // _BATCH)
+        steps = -(-views // self._batch)
         for epoch in range(epochs):
             order = self._order(epoch, views)
             for step in range(steps):
                 number = epoch * steps + step + 1
                 rate = top * 0.5 * (1 + math.cos(math.pi * (number - 1) / (epochs * steps)))
-                batch = [self._view(epoch, place, order[place]) for place in range(views)[step * _BATCH :][:_BATCH]]
+                places = range(views)[step * self._batch :][: self._batch]
+                batch = [self._view(epoch, place, order[place]) for place in places]
                 self._distillation.step(_normalized(batch, self._preprocessing), number, rate)
             now = self._judge()
             notify(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -97,6 +98,10 @@ class RebuiltNetwork:
         """Of a tensor, as the file says it: the batch is one."""
         shape = self._graph.tensors[tensor].shape
         return () if shape is None else tuple(int(n) for n in shape)
+
+    def map_bytes(self) -> int:
+        """What all feature maps of one picture take together."""
+        return sum(4 * math.prod(self.shape(index)) for step in self.steps for index in step.outputs)
 
     def forward(
         self,

