@@ -82,6 +82,7 @@ def render_page(report: dict[str, Any], images: NDArray[Any]) -> bytes:
         colours=COLOURS,
         tiles=tiles,
         left_out=left_out,
+        changed=len(_changed(report)),
     )
     return text.encode("utf-8", "backslashreplace")
 
@@ -101,21 +102,27 @@ def _plot(report: dict[str, Any]) -> str:
 def _tiles(report: dict[str, Any], images: NDArray[Any]) -> tuple[list[Tile], int]:
     """Pictures whose answer changed, those that got worse first; and how many more there are."""
     rows = report["test_scores"][: len(images)]
+    found = _changed(report).items()
+    changed = {row: kinds for row, kinds in found if row < len(rows) and kinds.keys() <= rows[row].keys()}
+
+    def rank(row: int) -> tuple[int, int, int]:
+        kinds = list(changed[row].values())
+        return (-kinds.count("worse"), -kinds.count("better"), row)
+
+    order = sorted(changed, key=rank)
+    tiles = [_tile(report, rows[row], images[row], changed[row]) for row in order[:_MOST_PICTURES]]
+    return tiles, max(0, len(order) - _MOST_PICTURES)
+
+
+def _changed(report: dict[str, Any]) -> dict[int, dict[str, str]]:
+    """Row of each picture whose answer changed -> kind of file -> ``better``, ``worse`` or ``other``."""
     changed: dict[int, dict[str, str]] = {}
     for entry in report["files"]:
         paired = Paired.from_json(entry["changed"])
         for what in ("worse", "better", "other"):
             for row in getattr(paired, what):
-                if row < len(rows) and entry["kind"] in rows[row]:
-                    changed.setdefault(row, {})[entry["kind"]] = what
-
-    def rank(row: int) -> tuple[int, int, int]:
-        found = list(changed[row].values())
-        return (-found.count("worse"), -found.count("better"), row)
-
-    order = sorted(changed, key=rank)
-    tiles = [_tile(report, rows[row], images[row], changed[row]) for row in order[:_MOST_PICTURES]]
-    return tiles, max(0, len(order) - _MOST_PICTURES)
+                changed.setdefault(row, {})[entry["kind"]] = what
+    return changed
 
 
 def _tile(report: dict[str, Any], row: dict[str, Any], image: NDArray[Any], changed: dict[str, str]) -> Tile:

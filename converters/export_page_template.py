@@ -201,6 +201,9 @@ with the interpreter in it.</p>
 {% endfor %}
 </div>
 {% if left_out %}<p class="muted">{{ left_out }} more are listed in export.json.</p>{% endif %}
+{% elif changed %}
+<p class="muted">{{ changed }} of {{ report.check_pictures }}; their scores are not kept where there are no test
+pictures.</p>
 {% else %}
 <p class="muted">None: every file gives the trained model's answer on all pictures.</p>
 {% endif %}

@@ -116,6 +116,15 @@ def test_labels_that_are_not_known(reference: Reference) -> None:
     assert "better" not in text.replace("better / worse: test pictures", "")
 
 
+def test_scores_that_were_not_kept(reference: Reference) -> None:
+    """A bundle without test pictures is checked with calibration pictures, of which export.json has no rows."""
+    unknown = Reference(NOWHERE, reference.scores, np.zeros((0, 3), np.bool_))
+    made = reports.report(unknown, [result("int8", unknown, scores(1, 1, 2, 0, 1, 2))]) | {"test_scores": []}
+    text = page(made).text
+    assert "1 of 6; their scores are not kept where there are no test pictures." in text
+    assert "None: every file" not in text
+
+
 def test_multi_label_and_unknown(reference: Reference) -> None:
     both = Reference(NOWHERE, scores(0, 1), one_hot(0, 1) | one_hot(1, 1), "multi-label", (0.5, 0.5, 0.5))
     nothing = np.full((2, 3), 0.2, np.float32)
