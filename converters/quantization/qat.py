@@ -32,13 +32,15 @@ Floats = NDArray[np.float32]
 EPOCHS = 5
 # Pictures a step, and what all feature maps of a step may take, bytes: training keeps several copies of each. Inception
 # v3 at 299 x 299 has 57 MB of them a picture, MobileNet v1 at 224 x 224 has 20 MB.
-_BATCH, _MAPS = 8, 320e6
+_BATCH, _MAPS = 8, 230e6
 # Views an epoch has at least, so that few pictures are learned from as long as many.
 _LEAST_VIEWS = 160
 # Share of a typical weight that a training step may move it by; a step of int8 is some hundredths of it. The first
 # where the answers differ by so little (nats) that only rounding is to be evened out, the second where the network
 # has collapsed; measured on the flower networks: ten times the first undoes what it was to mend.
 _RATES, _DIVERGENCES = (5e-5, 5e-4), (0.003, 0.3)
+# After an epoch that made it worse the best state is gone back to, and the pace becomes so much of what it was.
+_SLOWER = 0.3
 # One picture in this many is not learned from and says which epoch was best; fewer than the least: all are both.
 _HELD_OUT, _LEAST_HELD_OUT = 5, 4
 # Pictures that the float network's activations are looked at with.
@@ -132,7 +134,10 @@ class _Training:
                 places = range(views)[step * self._batch :][: self._batch]
                 batch = [self._view(epoch, place, order[place]) for place in places]
                 self._distillation.step(_normalized(batch, self._preprocessing), number, rate)
-            now = self._judge()
+            best, now = self._best[0], self._judge()
+            if not now < best:  # too fast
+                self._student.restore(self._best[1])
+                top *= _SLOWER
             notify(
                 f"Finetuning for int8: epoch {epoch + 1} of {epochs}, answers differ by {now:.4f} nats "
                 f"({begin:.4f} before)"
