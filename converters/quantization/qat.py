@@ -38,7 +38,7 @@ _LEAST_VIEWS = 160
 # Share of a typical weight that a training step may move it by; a step of int8 is some hundredths of it. The first
 # where the answers differ by so little (nats) that only rounding is to be evened out, the second where the network
 # has collapsed; measured on the flower networks: ten times the first undoes what it was to mend.
-_RATES, _DIVERGENCES = (5e-5, 5e-4), (0.003, 0.3)
+_RATES, _DIVERGENCES = (5e-5, 5e-4), (0.007, 0.3)
 # After an epoch that made it worse the best state is gone back to, and the pace becomes so much of what it was.
 _SLOWER = 0.3
 # One picture in this many is not learned from and says which epoch was best; fewer than the least: all are both.
