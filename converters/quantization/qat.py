@@ -32,13 +32,15 @@ Floats = NDArray[np.float32]
 EPOCHS = 5
 # Pictures a step, and what all feature maps of a step may take, bytes: training keeps several copies of each. Inception
 # v3 at 299 x 299 has 57 MB of them a picture, MobileNet v1 at 224 x 224 has 20 MB.
-_BATCH, _MAPS = 8, 320e6
+_BATCH, _MAPS = 8, 230e6
 # Views an epoch has at least, so that few pictures are learned from as long as many.
 _LEAST_VIEWS = 160
 # Share of a typical weight that a training step may move it by; a step of int8 is some hundredths of it. The first
 # where the answers differ by so little (nats) that only rounding is to be evened out, the second where the network
 # has collapsed; measured on the flower networks: ten times the first undoes what it was to mend.
-_RATES, _DIVERGENCES = (5e-5, 5e-4), (0.003, 0.3)
+_RATES, _DIVERGENCES = (5e-5, 5e-4), (0.007, 0.3)
+# After an epoch that made it worse the best state is gone back to, and the pace becomes so much of what it was.
+_SLOWER = 0.3
 # One picture in this many is not learned from and says which epoch was best; fewer than the least: all are both.
 _HELD_OUT, _LEAST_HELD_OUT = 5, 4
 # Pictures that the float network's activations are looked at with.
@@ -72,8 +74,10 @@ def finetune_quantized(
         notify: is told in one line after each epoch.
 
     Returns:
-        A float32 file with the same tensors, where constants that layers shared may have been copied behind them,
-        and the ranges for it. What did best on pictures that were not learned from is taken; that may be the start.
+        What ``quantize_int8`` takes, without ``correct_biases`` after it: the biases are trained already, and set for
+        weights as they are rounded. A float32 file with the same tensors, where constants that layers shared may have
+        been copied behind them, and the ranges for it. What did best on pictures that were not learned from is taken;
+        that may be the start.
 
     Raises:
         DataError: no pictures.
@@ -82,8 +86,8 @@ def finetune_quantized(
     """
     if not len(images):
         raise DataError("finetuning for int8 needs calibration pictures, and there are none")
-    network = RebuiltNetwork(float32)
     with quiet_stderr():
+        network = RebuiltNetwork(float32)
         learned, held_out = _shares(images, seed)
         tensors = [_normalized([image], preprocessing) for image in learned[:_LOOKED_AT]]
         _check(network, float32, tensors[:2])
@@ -91,8 +95,8 @@ def finetune_quantized(
         network, statistics, ranges = _balanced(network, statistics, ranges, tensors)
         student = Student(network, ranges, statistics)
         distillation = Distillation(network, student, statistics)
-        _Training(student, distillation, learned, held_out, preprocessing, seed).run(epochs, statistics, notify)
-        return network.write(student.weights()), student.ranges()
+    _Training(student, distillation, learned, held_out, preprocessing, seed).run(epochs, statistics, notify)
+    return network.write(student.weights()), student.ranges()
 
 
 class _Training:
@@ -122,26 +126,34 @@ class _Training:
             self._student.restore(self._best[1])
         begin = self._best[0]
         top = float(np.exp(np.interp(np.log(max(begin, 1e-9)), np.log(_DIVERGENCES), np.log(_RATES))))
-        views = max(len(self._learned), _LEAST_VIEWS)
-        steps = -(-views // self._batch)
         for epoch in range(epochs):
-            order = self._order(epoch, views)
-            for step in range(steps):
-                number = epoch * steps + step + 1
-                rate = top * 0.5 * (1 + math.cos(math.pi * (number - 1) / (epochs * steps)))
-                places = range(views)[step * self._batch :][: self._batch]
-                batch = [self._view(epoch, place, order[place]) for place in places]
-                self._distillation.step(_normalized(batch, self._preprocessing), number, rate)
-            now = self._judge()
+            with quiet_stderr():  # not around the notices, which may go there
+                self._epoch(epoch, epochs, top)
+            best, now = self._best[0], self._judge()
+            if not now < best:  # too fast
+                self._student.restore(self._best[1])
+                top *= _SLOWER
             notify(
                 f"Finetuning for int8: epoch {epoch + 1} of {epochs}, answers differ by {now:.4f} nats "
                 f"({begin:.4f} before)"
             )
         self._student.restore(self._best[1])
 
+    def _epoch(self, epoch: int, epochs: int, top: float) -> None:
+        """Learn from one view of each picture, at a pace that falls from ``top`` to nothing over all epochs."""
+        views = max(len(self._learned), _LEAST_VIEWS)
+        steps, order = -(-views // self._batch), self._order(epoch, views)
+        for step in range(steps):
+            done = epoch * steps + step
+            rate = top * 0.5 * (1 + math.cos(math.pi * done / (epochs * steps)))
+            places = range(views)[step * self._batch :][: self._batch]
+            batch = [self._view(epoch, place, order[place]) for place in places]
+            self._distillation.step(_normalized(batch, self._preprocessing), done + 1, rate)
+
     def _judge(self) -> float:
         """The divergence on held-out pictures; remembers the best state."""
-        divergence = self._distillation.divergence(self._judged)
+        with quiet_stderr():
+            divergence = self._distillation.divergence(self._judged)
         if divergence < self._best[0] or self._best[1] is None:
             self._best = (divergence, self._student.state())
         return divergence

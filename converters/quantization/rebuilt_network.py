@@ -189,7 +189,9 @@ class RebuiltNetwork:
         axis = _CHANNEL_AXES.get(step.name)
         if axis is None or step.inputs[1] not in self.constants:
             return None
-        bias = step.inputs[2] if len(step.inputs) > 2 and step.inputs[2] in self.constants else None
+        bias = step.inputs[2] if len(step.inputs) > 2 and step.inputs[2] >= 0 else None
+        if bias is not None and bias not in self.constants:  # computed
+            return None
         return WeightedLayer(step.inputs[0], step.inputs[1], bias, step.outputs[0], axis, step.name)
 
     def _give_each_its_own(self) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,18 @@ def test_each_epoch_is_told() -> None:
     told: list[str] = []
     finetuned(networks.chain(), epochs=2, notify=told.append)
     assert [line.split(",")[0] for line in told] == [f"Finetuning for int8: epoch {n} of 2" for n in (1, 2)]
+
+
+def test_what_is_told_on_standard_error_is_seen_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """TensorFlow's chatter is held back there, the progress is not."""
+    seen: list[str] = []
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+        seen.append(capfd.readouterr().err)
+
+    finetuned(networks.chain(), notify=tell)
+    assert "epoch 1 of 1" in seen[0]
 
 
 def test_can_be_ended_between_epochs() -> None:
