@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from converters.bias_correction import correct_biases
 from converters.formats.dynamic_range import to_dynamic
 from converters.formats.float16 import to_float16
-from converters.formats.tflite import quantize_int8, quantize_int16x8
+from converters.formats.tflite import quantize_int8
+from converters.mean_inputs import mean_inputs
 from converters.options import ConvertOptions
+from converters.quantization.wide_activations import corrected_int16x8
 from converters.ranges import Ranges, measure_ranges
 from converters.source import Source
 from runtime.errors import EdgeExportError, ModelError, first_line
@@ -67,11 +69,11 @@ class Maker:
             made = quantize_int8(self.float32, self.ranges, self._options.in_out)
             return correct_biases(made, self.float32, self.images, self._source.spec.preprocessing)
         if kind == "int16x8":
-            return quantize_int16x8(self.float32, self.ranges)
+            return corrected_int16x8(self.float32, self.images, self._source.spec.preprocessing, self.ranges)
         if kind == "float16":
-            return to_float16(self.float32)
+            return to_float16(self.float32, self.means)
         if kind == "dynamic":
-            return to_dynamic(self.float32)
+            return to_dynamic(self.float32, self.means)
         return self.float32
 
     @cached_property
@@ -99,3 +101,8 @@ class Maker:
         """Of the float32 file's tensors."""
         self._notify(f"Measuring ranges on {len(self.images)} calibration pictures")
         return measure_ranges(self.float32, self.images, self._source.spec.preprocessing)
+
+    @cached_property
+    def means(self) -> dict[int, NDArray[np.float64]]:
+        """What the layers of the float32 file are fed with on average; nothing without pictures."""
+        return mean_inputs(self.float32, self.images, self._source.spec.preprocessing)

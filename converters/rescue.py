@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from converters.make import Maker
 from converters.options import ConvertOptions
 from converters.prove import Prover
-from converters.quantization.channel_balance import balance_channels
+from converters.quantization.balanced import balanced_network
 from converters.quantization.choice import Choice, Loss
 from converters.quantization.ladder import Request, best_int8
-from converters.quantization.network_statistics import network_statistics
 from converters.quantization.qat import finetune_quantized
-from converters.quantization.rebuilt_network import RebuiltNetwork
 from converters.ranges import Ranges
 from converters.verify import ExportResult, run_file
-from runtime.preprocess import normalize
-from runtime.quiet import quiet_stderr
-from runtime.spec import Preprocessing
-
-# Pictures that are enough to see which channels are wild.
-_LOOKED_AT = 48
 
 
 def rescue(maker: Maker, prover: Prover, first: bytes, options: ConvertOptions) -> tuple[Choice, ExportResult | None]:
@@ -51,7 +42,7 @@ def rescue(maker: Maker, prover: Prover, first: bytes, options: ConvertOptions) 
         ranges=maker.ranges,
         first=first,
         more_images=maker.all_images,
-        balance=_balanced,
+        balance=balanced_network,
         finetune=finetune if options.qat else None,
     )
 
@@ -68,12 +59,3 @@ def rescue(maker: Maker, prover: Prover, first: bytes, options: ConvertOptions) 
         return choice, None
     in_out = options.in_out if choice.attempt.kind == "int8" else None
     return choice, prover.prove(choice.attempt.kind, choice.content, in_out)
-
-
-def _balanced(float32: bytes, images: NDArray[Any], preprocessing: Preprocessing) -> bytes | None:
-    """The same network with channels of like size; None where none is wild."""
-    with quiet_stderr():
-        network = RebuiltNetwork(float32)
-        pictures = [normalize(np.rint(image), preprocessing)[None] for image in images[:_LOOKED_AT]]
-        changed = balance_channels(network, network_statistics(network, pictures))
-        return network.write(changed) if changed else None
