@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from runtime.errors import UsageError
@@ -25,8 +26,11 @@ def check_writable(option: str, path: Path) -> None:
     resolved = path.resolve()
     places = (resolved, *resolved.parents) if resolved.is_dir() else resolved.parents
     above = next(place for place in places if place.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK)):
-        raise UsageError(f"{option} {shown(path)}: {shown(above)} is no folder that can be written to")
+    try:
+        with tempfile.TemporaryFile(dir=above):  # asking for permissions says little of mounts, and of root nothing
+            pass
+    except OSError as error:
+        raise UsageError(f"{option} {shown(path)}: {shown(above)} is no folder that can be written to") from error
 
 
 def default_cache_dir() -> Path:

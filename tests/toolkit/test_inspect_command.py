@@ -143,6 +143,12 @@ def test_several_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["{empty}"], 1, "has no class folders: put the pictures of each class"),
         (["{photos}", "--html", "{empty}"], 2, "is a folder; name a file"),
         (["{photos}", "--html", "{file}/page.html"], 2, "is no folder that can be written to"),
+        pytest.param(
+            ["{photos}", "--html", "/proc/page.html"],
+            2,
+            "/proc is no folder that can be written to",
+            marks=pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc"),
+        ),
         (["", "--html", "page.html"], 2, "IMAGE_DIR: is empty; name a file or a folder (. is the current folder)"),
         (["{photos}", "--cache-dir", "{file}/cache"], 1, "cannot use the feature cache"),
         (["{photos}", "--nonsense"], 2, "unrecognized arguments: --nonsense"),
