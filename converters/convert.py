@@ -223,9 +223,8 @@ class _Run:
         for name in self.options.formats:
             try:
                 self.notify(f"Converting to {name}")
-                files, told = write_format(
-                    name, self.source, made, stem, self.target, (pictures.images, reference.scores)
-                )
+                compared = (pictures.images, reference.scores)
+                files, told = write_format(name, self.source, made, stem, self.target, compared, self.options)
                 entries.append(format_entry(name, files, told, self.options))
             except EdgeExportError as error:
                 self.failures.append(f"{name}: {error}")

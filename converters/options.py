@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from converters.formats.onnx import check_opset
 from converters.inputs.hints import Hints
 from converters.kinds import ALWAYS, CALIBRATED, FORMATS, IN_OUT, KINDS, MIXED, OF_INT8, InOut
 from converters.metadata_text import MetadataText
@@ -36,6 +37,7 @@ class ConvertOptions:
         text: the user's texts in the metadata.
         translations: locale -> file with the labels in that language.
         qat: epochs of finetuning that are tried last when int8 loses too much; 0 for none.
+        onnx_opset: of the operators of an ONNX file; None takes ``formats.onnx.DEFAULT_OPSET``.
         explain: also say, and draw, what each layer of the integer files loses.
         force: convert although the files are there and up to date.
     """
@@ -53,6 +55,7 @@ class ConvertOptions:
     text: MetadataText = field(default_factory=MetadataText)
     translations: Mapping[str, Path] = field(default_factory=dict)
     qat: int = 0
+    onnx_opset: int | None = None
     explain: bool = False
     force: bool = False
 
@@ -66,6 +69,8 @@ class ConvertOptions:
         if self.calibration_images is not None and self.calibration_images < 1:
             raise UsageError(f"--calibration-images must be at least 1, not {self.calibration_images}")
 
+        if self.onnx_opset is not None:
+            check_opset(self.onnx_opset)
         if not 0 <= self.qat <= _MOST_EPOCHS:
             raise UsageError(f"--qat takes 1 to {_MOST_EPOCHS} epochs, not {self.qat}")
 
@@ -91,6 +96,8 @@ class ConvertOptions:
         if kind in ("int8", MIXED) or kind in OF_INT8:
             made["io"] = self.in_out
             made["qat"] = self.qat
+        if kind == "onnx":
+            made["opset"] = self.onnx_opset
         return made
 
 

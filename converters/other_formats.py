@@ -25,6 +25,7 @@ def write_format(
     stem: str,
     folder: Path,
     reference: tuple[NDArray[Any], NDArray[np.float32]],
+    options: ConvertOptions,
 ) -> tuple[list[Path], dict[str, Any]]:
     """Write one format.
 
@@ -35,6 +36,7 @@ def write_format(
         stem: of the files' names.
         folder: for the files.
         reference: pictures, and the scores of the model as it came.
+        options: of the conversion.
 
     Returns:
         The files and folders, and what is to be told of them.
@@ -45,7 +47,8 @@ def write_format(
     if name in _OF_TENSORFLOW:
         return _OF_TENSORFLOW[name](source, folder, stem), {}
     if name == "onnx":
-        written = onnx.write_onnx(folder / f"{stem}.onnx", made["float32"], source.spec, *reference)
+        opset = onnx.DEFAULT_OPSET if options.onnx_opset is None else options.onnx_opset
+        written = onnx.write_onnx(folder / f"{stem}.onnx", made["float32"], source.spec, *reference, opset)
         return [written.path], {
             "opset": written.opset,
             "largest_score_difference": written.largest_score_difference,
@@ -54,7 +57,7 @@ def write_format(
         }
     if name == "coreml":
         function = source.traced(INPUT_NAME, OUTPUT_NAME)
-        package = coreml.write_coreml(folder / f"{stem}.mlpackage", function, source.spec, *reference)
+        package = coreml.write_coreml(folder / f"{stem}.mlpackage", function, source.spec, *reference, options.text)
         return [folder / f"{stem}.mlpackage"], {
             "largest_score_difference": package.largest_score_difference,
             "top1_agreement": package.top1_agreement,

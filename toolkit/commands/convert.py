@@ -113,6 +113,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="when int8 loses too much, finetune it for so many epochs as a last resort (5 if no number is given)",
     )
     parser.add_argument(
+        "--onnx-opset", metavar="N", type=int, help="of an ONNX file: 9 to 18 (default: 14, which MobileNet v3 needs)"
+    )
+    parser.add_argument(
         "--explain",
         action="store_true",
         help="also show what each layer of int8 and int16x8 loses (NAME_int8_layers.svg)",
@@ -178,6 +181,7 @@ def _read_options(args: argparse.Namespace) -> ConvertOptions:
         text=MetadataText(args.name, args.description, args.author, args.model_version, args.license),
         translations=parse_locales(args.labels_locale),
         qat=args.qat,
+        onnx_opset=args.onnx_opset,
         explain=args.explain,
         force=args.force,
     )
