@@ -29,7 +29,8 @@ class Loss:
         return self.drop <= limit + _HAIR
 
     def __str__(self) -> str:
-        return f"loses {self.drop:.1f} points" + (", which may be chance" if self.may_be_chance else "")
+        verb = "loses" if self.drop >= 0 else "gains"
+        return f"{verb} {abs(self.drop):.1f} points" + (", which may be chance" if self.may_be_chance else "")
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,6 @@ class Tried:
     attempts: list[Attempt] = field(default_factory=list)
     files: list[bytes] = field(default_factory=list)
 
-    def within(self, limit: float) -> bool:
-        """Whether some file loses no more than so many points; one whose loss may be chance is no reason to stop."""
-        return any(attempt.loss is not None and attempt.loss.is_within(limit) for attempt in self.attempts)
-
 
 def choose(tried: Tried, limit: float) -> Choice:
     """The smallest file within the limit, else of those whose loss may be chance, else the one that loses least."""
@@ -111,11 +108,11 @@ def choose(tried: Tried, limit: float) -> Choice:
     scheme, drop = tried.attempts[number].scheme, losses[number].drop
     if within:
         which = "the only file" if len(within) == 1 else f"the smallest of {len(within)} files"
-        reason = f"{scheme}: {which} within {limit:g} points ({drop:.1f} lost)"
+        reason = f"{scheme}: {which} within {limit:g} points ({losses[number]})"
     elif accepted:
         reason = f"{scheme}: loses {drop:.1f} points, more than {limit:g}, on so few pictures that it may be chance"
     else:
         reason = f"{scheme}: loses least, {drop:.1f} points, which is more than {limit:g}"
     if number:
-        reason += f"; {tried.attempts[0].scheme} loses {losses[0].drop:.1f}"
+        reason += f"; {tried.attempts[0].scheme} {losses[0]}"
     return Choice(tried.files[number], tried.attempts[number], tuple(tried.attempts), reason)

@@ -13,6 +13,8 @@ POOR = 20.0
 WILD = 16.0
 # The table shows no more layers than this, the worst ones.
 _MOST_ROWS = 12
+# What follows from the first troubled layers is not worth a line each.
+_MOST_FINDINGS = 4
 # Of the picture, in its own units.
 _WIDTH, _LEFT, _ROW, _TOP, _BOTTOM = 720, 330, 15, 46, 30
 _SCALE_END = 60.0
@@ -33,13 +35,17 @@ def error_table(errors: Sequence[LayerError], rows: int = _MOST_ROWS) -> str:
     for e in worst:
         figures = f"{e.own:>6.1f}  {e.so_far:>6.1f}  {e.widest_channel:>13.1f}x"
         lines.append(f"{e.layer:>5}  {e.operator:<18}  {figures}  {_short(e.tensor)}")
-    return "\n".join([*lines, *(f"! {text}" for text in findings(errors))])
+    told = findings(errors)
+    lines += [f"! {text}" for text in told[:_MOST_FINDINGS]]
+    if len(told) > _MOST_FINDINGS:
+        lines.append(f"! and {len(told) - _MOST_FINDINGS} more layers that keep less than {POOR:.0f} dB")
+    return "\n".join(lines)
 
 
 def findings(errors: Sequence[LayerError]) -> list[str]:
-    """What stands out, in sentences; none where all is well."""
+    """What stands out, in sentences, wild channels first; none where all is well."""
     found = []
-    for e in errors:
+    for e in sorted(errors, key=lambda e: (e.widest_channel < WILD, e.layer)):
         if e.quantized and e.own < POOR:
             why = (
                 f"one channel is {e.widest_channel:.0f} times as wide as the middle one and takes the others' steps"

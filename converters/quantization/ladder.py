@@ -97,7 +97,7 @@ def best_int8(
     _climb(ladder.integer_ways(), judge, limit, notify, tried)
     # In order of what they cost the device: 16-bit activations take tens of times as long on most processors.
     for ways in (ladder.mixed_ways, ladder.wide_ways):
-        if not tried.within(limit):
+        if not any(attempt.accepted for attempt in tried.attempts):
             _climb(ways(), judge, limit, notify, tried)
     if not any(attempt.accepted and attempt.kind == "int8" for attempt in tried.attempts):
         _climb(ladder.finetuned_ways(), judge, limit, notify, tried)
