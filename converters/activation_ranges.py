@@ -19,6 +19,7 @@ from runtime.quantization import Quantization
 # BuiltinOperator values of the schema. Producers whose output may have any range, and consumers that take any: the
 # others (CONCATENATION, RESHAPE, pools, ...) want the same one on both sides, or have a table made for it.
 _ADD, _CONV, _DEPTHWISE, _FULLY_CONNECTED, _MEAN = 0, 3, 4, 9, 40
+_INT8 = 9  # TensorType
 _PRODUCERS = frozenset((_ADD, _CONV, _DEPTHWISE))
 #: Operators with a kernel and a bias.
 WEIGHTED = frozenset((_CONV, _DEPTHWISE, _FULLY_CONNECTED))
@@ -39,7 +40,8 @@ def choose_range(whole: LayerwiseModel, operator: Any, reference: list[NDArray[n
     index = int(operator.outputs[0])
     readers = {whole.code(reader) for reader in whole.readers(index)}
     free = whole.code(operator) in _PRODUCERS and readers and readers <= _CONSUMERS
-    if not free or index in map(int, whole.graph.outputs):
+    integer = whole.graph.tensors[index].type == _INT8  # of a mixed model some are float
+    if not free or not integer or index in map(int, whole.graph.outputs):
         return
     values = np.concatenate([value.reshape(-1)[:: max(1, value.size // _SAMPLE)] for value in reference])
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from converters.activation_ranges import WEIGHTED, choose_range, integer_bias
 from converters.flatbuffer_model import pack_model, unpack_model
 from converters.layerwise import LayerwiseModel
+from converters.stored_values import stored_values
+from converters.twins import find_twins
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
@@ -37,7 +39,7 @@ def correct_biases(
     """Adjust the biases of convolutions and dense layers.
 
     Args:
-        int8: a full-integer model with uint8 input.
+        int8: a model with integer activations; its input may be uint8, int8 or float32.
         float32: the same network in float, converted from the same graph.
         images: calibration pictures, (count, height, width, 3), 0..255.
         preprocessing: of the float model.
@@ -48,8 +50,11 @@ def correct_biases(
     """
     chosen = images[:pictures]
     real = LayerwiseModel(unpack_model(float32), [normalize(image, preprocessing)[None] for image in chosen])
-    whole = LayerwiseModel(unpack_model(int8), [np.rint(image)[None].astype(np.uint8) for image in chosen])
-    twins = _twins(whole, real)
+    pixels = [normalize(np.rint(image), preprocessing)[None] for image in chosen]
+    whole = LayerwiseModel(unpack_model(int8), pixels)
+    entry = int(whole.graph.inputs[0])
+    whole.values[entry] = stored_values(whole, entry, pixels)
+    twins = find_twins(whole, real)
     if twins is None:
         return int8
     with quiet_stderr():
@@ -80,31 +85,6 @@ def _correct_in_order(whole: LayerwiseModel, real: LayerwiseModel, twins: list[A
                 whole.run(operator)
         whole.forget(done)
         real.forget(steps)
-
-
-def _twins(whole: LayerwiseModel, real: LayerwiseModel) -> list[Any] | None:
-    """The float operator of each integer one, None for those that only change the format; None if they differ.
-
-    Twins stand in the same order, compute the same and read what twins before them gave.
-    """
-    remaining = iter(real.operators)
-    twin_of = {int(whole.graph.inputs[0]): int(real.graph.inputs[0])}
-    twins: list[Any] = []
-    for operator in whole.operators:
-        if whole.changes_format_only(operator):
-            if int(operator.inputs[0]) not in twin_of:
-                return None
-            twins.append(None)
-            twin_of[int(operator.outputs[0])] = twin_of[int(operator.inputs[0])]
-            continue
-        twin = next(remaining, None)
-        if twin is None or whole.code(operator) != real.code(twin) or len(operator.outputs) != len(twin.outputs):
-            return None
-        if [twin_of.get(index) for index in whole.fed(operator)] != real.fed(twin):
-            return None
-        twin_of |= zip(map(int, operator.outputs), map(int, twin.outputs), strict=True)
-        twins.append(twin)
-    return twins if next(remaining, None) is None else None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.kinds import KINDS, MIXED
 from converters.tensorflow import import_tensorflow
 from converters.whole_folder import clear_up, in_the_way, replace_folder, standing_still
 from runtime.errors import DataError, ModelError, UsageError, first_line
@@ -46,7 +48,9 @@ REPORT_PAGE = "report.html"
 EXPORT_FOLDER = "export"
 #: What ``toolkit convert`` keeps in its folder beside the files themselves.
 REPORT_FILE = "export.json"
+EXPORT_PAGE = "export.html"
 SCRATCH_PREFIX = ".convert-"
+_EXPORT_ENDINGS = tuple(f"_{kind}.tflite" for kind in (*KINDS, MIXED))
 _FILES = (
     MODEL_FILE,
     SPEC_FILE_NAME,
@@ -219,16 +223,25 @@ def _of_others(folder: Path) -> set[str]:
     names = {path.name for path in folder.iterdir()} - _KNOWN_NAMES
     exports = folder / EXPORT_FOLDER
     if exports.is_dir():
-        names |= {f"{EXPORT_FOLDER}/{path.name}" for path in exports.iterdir() if not _is_export(path.name)}
+        inside = {path.name for path in exports.iterdir()} - _listed(exports)
+        names |= {f"{EXPORT_FOLDER}/{name}" for name in inside if not _is_export(name)}
     return names
+
+
+def _listed(exports: Path) -> set[str]:
+    """Names of the files of other formats that ``toolkit convert`` says it has put into its folder."""
+    with suppress(OSError, ValueError, KeyError, TypeError):  # no report, or not one of ours
+        formats = json.loads((exports / REPORT_FILE).read_bytes())["formats"]
+        return {str(part["file"]) for entry in formats for part in entry["files"]}
+    return set()
 
 
 def _is_export(name: str) -> bool:
     """Whether ``toolkit convert`` may have put a file of this name into its folder."""
     return (
-        name in {REPORT_FILE, f".{REPORT_FILE}", *SYSTEM_FILES}
+        name in {REPORT_FILE, f".{REPORT_FILE}", EXPORT_PAGE, f".{EXPORT_PAGE}", *SYSTEM_FILES}
         or name.startswith(SCRATCH_PREFIX)
-        or (name.endswith(("_float32.tflite", "_int8.tflite")))
+        or name.endswith(_EXPORT_ENDINGS)
     )
 
 

@@ -1,8 +1,8 @@
-"""A bundle to ``.tflite`` files, each one proved before it is handed over."""
+"""A model to ``.tflite`` files and other formats, each one proved before it is handed over."""
 
 from __future__ import annotations
 
-import re
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,25 +10,31 @@ from typing import Any
 
 import numpy as np
 
+from converters.atomic import write_bytes
 from converters.bundle import SCRATCH_PREFIX, TEST_IMAGES_FILE, TestPictures
-from converters.kinds import ALWAYS
+from converters.export_page import render_page
+from converters.floor import floor_python
+from converters.inputs.detect import kind_of
+from converters.inputs.open_source import open_source
+from converters.inputs.pictures import CALIBRATE
+from converters.kinds import ALWAYS, CALIBRATED
 from converters.make import Maker
-from converters.metadata import add_metadata
+from converters.metadata_text import read_translations
 from converters.options import ConvertOptions
-from converters.report import carry_over, export_key, hand_over, is_accepted, make_report, up_to_date
+from converters.other_formats import format_entry, write_format
+from converters.prove import Prover, RejectedError, file_stem
+from converters.quantization.explain import error_plot, error_table
+from converters.quantization.layer_errors import layer_errors
+from converters.reference import Reference
+from converters.report import carry_over, export_key, hand_over, make_report, up_to_date
+from converters.rescue import rescue
 from converters.source import BundleSource, Source
-from converters.verify import ExportResult, Reference, verify_file
-from converters.whole_folder import scratch_folder
-from runtime.errors import DataError, ModelError
+from converters.verify import ExportResult
+from converters.whole_folder import clear_up, scratch_folder
+from runtime.errors import DataError, EdgeExportError, ModelError
 from runtime.file_kind import shown
-from runtime.spec import ModelSpec
 
-# What Windows and shells do not take in a file's name.
-_UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]+')
-# Bytes of a file's name before its ending; file systems take 255 in all.
-_LONGEST_NAME = 200
-# A loss of so few test pictures may be chance.
-_FEW = 3
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -46,78 +52,6 @@ class Conversion:
     fresh: bool
 
 
-def _ignore(_message: str) -> None:
-    pass
-
-
-def convert(path: Path, options: ConvertOptions | None = None, notify: Callable[[str], None] = _ignore) -> Conversion:
-    """Convert a bundle and check every file.
-
-    Each file is run in its own process, compared with the trained model and evaluated on the bundle's test
-    pictures. A file that fails is not handed over; the others are.
-
-    Args:
-        path: of the bundle.
-        options: None takes the defaults.
-        notify: is told in one line what happens.
-
-    Raises:
-        ModelError: a damaged bundle; a file that does not run; one that loses more than
-            ``max_accuracy_drop`` points (files that passed are there, with the report).
-        UsageError: no such folder.
-        DataError: the output folder cannot be written.
-    """
-    options = options or ConvertOptions()
-    source = BundleSource(path)
-    target = options.output_dir or source.output_folder()
-    key = export_key(source.digests())
-    if not options.force and (report := up_to_date(target, key, options)):
-        return Conversion(target, report, fresh=False)
-    if target.exists() and not target.is_dir():
-        raise DataError(f"cannot write to {shown(target)}: it is a file, not a folder")
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(target, SCRATCH_PREFIX) as scratch:
-            report, failures = _convert(source, options, key, target, scratch, notify)
-    except OSError as error:
-        raise DataError(f"cannot write to {shown(target)}: {error.strerror or error}") from error
-    if failures:
-        raise ConversionError("; ".join(failures), Conversion(target, report, fresh=True))
-    return Conversion(target, report, fresh=True)
-
-
-def _convert(
-    source: Source,
-    options: ConvertOptions,
-    key: dict[str, Any],
-    target: Path,
-    scratch: Path,
-    notify: Callable[[str], None],
-) -> tuple[dict[str, Any], list[str]]:
-    """Make, prove and hand over; the report, and what was refused."""
-    notify("Loading the trained model")
-    pictures = source.check_pictures()
-    maker = Maker(source, options, notify)
-    maker.check_calibration()
-    reference = _reference(source, pictures, scratch)
-    results, failures = [], []
-    for kind in options.kinds:
-        try:
-            notify(f"Converting to {kind}")
-            results.append(_prove(source.spec, kind, maker.make(kind), reference, scratch, options, notify))
-        except _RejectedError as error:
-            results.append(error.result)
-            failures.append(str(error))
-        except ModelError as error:
-            if kind == ALWAYS:
-                raise  # all others are made from it
-            failures.append(str(error))
-    report = carry_over(make_report(source.spec, key, options, reference, pictures, results), target, options)
-    for name in hand_over(results, report, target):
-        notify(f"Removed {name}: it is not what this model gives now")
-    return report, failures
-
-
 class ConversionError(ModelError):
     """Some file was refused; ``conversion`` has the report on all of them."""
 
@@ -126,59 +60,173 @@ class ConversionError(ModelError):
         self.conversion = conversion
 
 
-class _RejectedError(ModelError):
-    def __init__(self, message: str, result: ExportResult) -> None:
-        super().__init__(message)
-        self.result = result
+def _ignore(_message: str) -> None:
+    pass
 
 
-def _reference(source: Source, pictures: TestPictures, scratch: Path) -> Reference:
-    """The trained model's answers, and the pictures where other processes find them."""
-    images = scratch / TEST_IMAGES_FILE
-    np.savez(images, images=pictures.images)
-    spec = source.spec
-    return Reference(images, source.scores(pictures.images), pictures.truth, spec.task, spec.least_scores())
+def convert(path: Path, options: ConvertOptions | None = None, notify: Notify = _ignore) -> Conversion:
+    """Convert a model and check every file.
+
+    Each file is run in its own process, compared with the model as it came and evaluated on its test pictures. A
+    file that fails is not handed over; the others are.
+
+    Args:
+        path: a bundle, a ``.keras``, ``.h5``, ``.pb`` or float ``.tflite`` file, or a SavedModel.
+        options: None takes the defaults.
+        notify: is told in one line what happens.
+
+    Raises:
+        ModelError: a damaged model; a file that does not run; one that loses more than
+            ``max_accuracy_drop`` points (files that passed are there, with the report).
+        UsageError: no such file or folder; options that do not fit it.
+        DataError: the output folder cannot be written; too few calibration pictures.
+    """
+    options = options or ConvertOptions()
+    floor = floor_python(options.floor_python)
+    source = _open(path, options, notify)
+    target = options.output_dir or source.output_folder()
+    key = export_key(dict(source.digests()) | _digests_of_translations(options))
+    if not options.force and (report := up_to_date(target, key, options)):
+        return Conversion(target, report, fresh=False)
+    if target.exists() and not target.is_dir():
+        raise DataError(f"cannot write to {shown(target)}: it is a file, not a folder")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(target, SCRATCH_PREFIX) as scratch:
+            report, failures = _Run(source, options, floor, target, scratch, notify).all(key)
+    except OSError as error:
+        raise DataError(f"cannot write to {shown(target)}: {error.strerror or error}") from error
+    if failures:
+        raise ConversionError("; ".join(failures), Conversion(target, report, fresh=True))
+    return Conversion(target, report, fresh=True)
 
 
-def _prove(
-    spec: ModelSpec,
-    kind: str,
-    content: bytes,
-    reference: Reference,
-    scratch: Path,
-    options: ConvertOptions,
-    notify: Callable[[str], None],
-) -> ExportResult:
-    """Add metadata, run, compare."""
-    path = scratch / _file_name(spec, kind)
-    path.write_bytes(add_metadata(content, spec))
-    notify(f"Checking {path.name} on {len(reference.scores)} pictures")
-    result = verify_file(path, kind, reference)
-    if not is_accepted(result.accuracy_drop, options):
-        raise _RejectedError(_advice(result, options), result)
-    return result
-
-
-def _file_name(spec: ModelSpec, kind: str) -> str:
-    """A name that every file system takes and that leads into no other folder, whatever the bundle says."""
-    plain = _UNSAFE.sub("_", spec.name).strip(". ") or "model"
-    short = plain.encode(errors="replace")[:_LONGEST_NAME].decode(errors="ignore")
-    return f"{short}_{kind}.tflite"
-
-
-def _advice(result: ExportResult, options: ConvertOptions) -> str:
-    text = (
-        f"{result.path.name} loses {result.accuracy_drop:.1f} points on the {result.accuracy.images} test pictures, "
-        f"more than the {options.max_accuracy_drop:g} allowed, and was not kept"
+def _open(path: Path, options: ConvertOptions, notify: Notify) -> Source:
+    clear_up(path)  # a training killed at the one wrong moment has left its bundle under another name
+    if kind_of(path) == "bundle":
+        options.hints.refuse(frozenset(), "a bundle, which says it itself")
+        return BundleSource(path)
+    return open_source(
+        path,
+        options.hints,
+        options.calibration_dir,
+        notify,
+        quantized=bool(options.calibrated),
+        calibration_images=options.calibration_images or CALIBRATE,
     )
-    lost = round((result.accuracy_drop or 0) * result.accuracy.images / 100)
-    if lost <= _FEW:
-        text += (
-            f"; that is {lost} {'picture' if lost == 1 else 'pictures'}, too few to be sure: more pictures tell more"
-        )
-    if result.kind == "int8":
-        text += (
-            "; try more calibration pictures (toolkit train --calibration-images 500), another architecture "
-            "(EfficientNet-Lite is made for int8), the float32 file, or allow it with --max-accuracy-drop"
-        )
-    return text
+
+
+def _digests_of_translations(options: ConvertOptions) -> dict[str, str]:
+    found = {}
+    for locale, path in options.translations.items():
+        content = path.read_bytes() if path.is_file() else b""  # who reads it says that it is missing
+        found[f"--labels-locale {locale}"] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+class _Run:
+    """One conversion: what is made, in which order."""
+
+    def __init__(
+        self, source: Source, options: ConvertOptions, floor: Path | None, target: Path, scratch: Path, notify: Notify
+    ) -> None:
+        self.source, self.options, self.floor = source, options, floor
+        self.target, self.scratch, self.notify = target, scratch, notify
+        self.failures: list[str] = []
+        self.attempts: list[dict[str, Any]] = []
+        self.reason = ""
+        self.stand_in: str | None = None
+        self.explained: list[Path] = []
+
+    def all(self, key: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Make, prove and hand over; the report, and what was refused."""
+        source, options = self.source, self.options
+        translations = read_translations(options.translations, source.spec.labels)
+        self.notify("Loading the trained model")
+        pictures = source.check_pictures()
+        maker = Maker(source, options, self.notify)
+        maker.check_calibration()
+        reference = self._reference(pictures)
+        prover = Prover(source.spec, reference, options, self.floor, translations, self.scratch, self.notify)
+        results = self._tflite_files(maker, prover)
+        report = make_report(source, key, options, reference, pictures, results)
+        accepted = {entry["file"] for entry in report["files"] if entry["accepted"]}
+        made = {result.kind: result.path.read_bytes() for result in results if result.path.name in accepted}
+        report["formats"] = self._other_formats(made, pictures, reference)
+        if self.attempts:
+            report |= {"int8_attempts": self.attempts, "int8_choice": self.reason, "int8_stand_in": self.stand_in}
+        if self.explained:
+            report["formats"].append(format_entry("layers", self.explained, {}, options))
+        report = carry_over(report, self.target, options)
+        for name in hand_over(results, report, self.target, render_page(report, pictures.images)):
+            self.notify(f"Removed {shown(name)}: it is not what this model gives now")
+        return report, self.failures
+
+    def _reference(self, pictures: TestPictures) -> Reference:
+        """The model's own answers, and the pictures where other processes find them."""
+        images = self.scratch / TEST_IMAGES_FILE
+        np.savez(images, images=pictures.images)
+        spec = self.source.spec
+        scores = self.source.scores(pictures.images)
+        return Reference(images, scores, pictures.truth, spec.task, spec.least_scores())
+
+    def _tflite_files(self, maker: Maker, prover: Prover) -> list[ExportResult]:
+        results: list[ExportResult] = []
+        for kind in self.options.kinds:
+            if any(result.kind == kind for result in results):
+                continue  # it was made in the place of int8
+            try:
+                self.notify(f"Converting to {kind}")
+                content = maker.make(kind)
+                if self.options.explain and kind in CALIBRATED:
+                    self._explain(kind, content, maker)
+                results += self._proved(kind, content, maker, prover)
+            except ModelError as error:
+                if kind == ALWAYS:
+                    raise  # all others are made from it
+                self.failures.append(str(error))
+        return results
+
+    def _proved(self, kind: str, content: bytes, maker: Maker, prover: Prover) -> list[ExportResult]:
+        """The proof of a file; of int8 that loses too much, that of what was found in its place."""
+        try:
+            return [prover.prove(kind, content, self.options.in_out if kind == "int8" else None)]
+        except RejectedError as error:
+            if kind != "int8":
+                self.failures.append(str(error))
+                return [error.result]
+            self.notify(f"{error.result.path.name} loses {error.result.accuracy_drop:.1f} points: trying other ways")
+            refused = error
+        choice, found = rescue(maker, prover, content, self.options)
+        self.attempts = [attempt.to_json() for attempt in choice.attempts]
+        self.reason = choice.reason
+        if found is None:
+            self.failures.append(f"{refused}; {choice.reason}")
+            return [refused.result]
+        self.notify(f"Took {choice.reason}")
+        self.stand_in = found.kind
+        return [found] if found.kind == "int8" else [refused.result, found]
+
+    def _explain(self, kind: str, content: bytes, maker: Maker) -> None:
+        """What each layer loses, as a table for the terminal and a picture beside the files."""
+        errors = layer_errors(content, maker.float32, maker.images, self.source.spec.preprocessing)
+        self.notify(f"What the layers of {kind} lose, worst first:\n{error_table(errors)}")
+        path = self.target / f"{file_stem(self.source.spec)}_{kind}_layers.svg"
+        write_bytes(path, error_plot(errors, f"{shown(self.source.spec.name)}, {kind}").encode())
+        self.explained.append(path)
+
+    def _other_formats(
+        self, made: dict[str, bytes], pictures: TestPictures, reference: Reference
+    ) -> list[dict[str, Any]]:
+        entries = []
+        stem = file_stem(self.source.spec)
+        for name in self.options.formats:
+            try:
+                self.notify(f"Converting to {name}")
+                files, told = write_format(
+                    name, self.source, made, stem, self.target, (pictures.images, reference.scores)
+                )
+                entries.append(format_entry(name, files, told, self.options))
+            except EdgeExportError as error:
+                self.failures.append(f"{name}: {error}")
+        return entries

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from converters.bias_correction import correct_biases
 from converters.formats.dynamic_range import to_dynamic
 from converters.formats.float16 import to_float16
-from converters.formats.tflite import quantize_int8, quantize_int16x8
-from converters.kinds import CALIBRATED
+from converters.formats.tflite import quantize_int8
+from converters.mean_inputs import mean_inputs
 from converters.options import ConvertOptions
+from converters.quantization.wide_activations import corrected_int16x8
 from converters.ranges import Ranges, measure_ranges
 from converters.source import Source
 from runtime.errors import EdgeExportError, ModelError, first_line
+from runtime.file_kind import shown
 
 
 class Maker:
@@ -39,9 +42,11 @@ class Maker:
             ModelError: there are none, or they are damaged.
             UsageError: a stranger's model without pictures.
         """
-        needing = [kind for kind in self._options.kinds if kind in CALIBRATED]
+        needing = self._options.calibrated
         if needing and not len(self.images):
-            raise ModelError(f"{' and '.join(needing)} need calibration pictures, and {self._source.name} brings none")
+            raise ModelError(
+                f"{' and '.join(needing)} need calibration pictures, and {shown(Path(self._source.name))} has none"
+            )
 
     def make(self, kind: str) -> bytes:
         """A ``.tflite`` file without metadata.
@@ -61,14 +66,14 @@ class Maker:
 
     def _make(self, kind: str) -> bytes:
         if kind == "int8":
-            made = quantize_int8(self.float32, self._ranges, self._options.in_out)
+            made = quantize_int8(self.float32, self.ranges, self._options.in_out)
             return correct_biases(made, self.float32, self.images, self._source.spec.preprocessing)
         if kind == "int16x8":
-            return quantize_int16x8(self.float32, self._ranges)
+            return corrected_int16x8(self.float32, self.images, self._source.spec.preprocessing, self.ranges)
         if kind == "float16":
-            return to_float16(self.float32)
+            return to_float16(self.float32, self.means)
         if kind == "dynamic":
-            return to_dynamic(self.float32)
+            return to_dynamic(self.float32, self.means)
         return self.float32
 
     @cached_property
@@ -77,9 +82,14 @@ class Maker:
         return self._source.float32()
 
     @cached_property
+    def all_images(self) -> NDArray[Any]:
+        """All calibration pictures that the model brings, (count, height, width, 3), 0..255."""
+        return self._source.calibration_images()
+
+    @cached_property
     def images(self) -> NDArray[Any]:
         """Calibration pictures, (count, height, width, 3), 0..255, spread evenly over those that there are."""
-        images = self._source.calibration_images()
+        images = self.all_images
         wanted = self._options.calibration_images
         if wanted is None or wanted >= len(images):
             return images
@@ -87,6 +97,12 @@ class Maker:
         return chosen
 
     @cached_property
-    def _ranges(self) -> Ranges:
+    def ranges(self) -> Ranges:
+        """Of the float32 file's tensors."""
         self._notify(f"Measuring ranges on {len(self.images)} calibration pictures")
         return measure_ranges(self.float32, self.images, self._source.spec.preprocessing)
+
+    @cached_property
+    def means(self) -> dict[int, NDArray[np.float64]]:
+        """What the layers of the float32 file are fed with on average; nothing without pictures."""
+        return mean_inputs(self.float32, self.images, self._source.spec.preprocessing)

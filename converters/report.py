@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from converters.bundle import REPORT_FILE, TestPictures
+from converters.bundle import EXPORT_PAGE, REPORT_FILE, TestPictures
+from converters.digests import digest_of
+from converters.kinds import MIXED
 from converters.options import ConvertOptions
-from converters.verify import ExportResult, Reference
+from converters.paired import Paired
+from converters.reference import Reference
+from converters.verify import ExportResult
 from runtime.spec import ModelSpec
 from runtime.versions import package_version
 
-_REPORT_VERSION = 1
+#: 1 had no labels, one latency, and operators as texts.
+REPORT_VERSION = 2
 # Change it when the same bundle and options would give other files, or figures that an older report has not.
 _RECIPE = 3
 # What each entry of a report must say to be used again.
-_NEEDED = {"kind", "sha256", "accuracy_drop", "accepted", "made_with"}
+_NEEDED = {"kind", "sha256", "accuracy_drop", "changed", "accepted", "made_with"}
 _PACKAGES = ("edge-export-toolkit", "tensorflow", "tensorflow-cpu", "ai-edge-litert", "tflite-runtime")
+
+
+class Described(Protocol):
+    """Anything that says what model it is: a bundle, or another source."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the model is."""
 
 
 def export_key(digests: Mapping[str, str]) -> dict[str, Any]:
@@ -33,44 +48,96 @@ def export_key(digests: Mapping[str, str]) -> dict[str, Any]:
 
 
 def make_report(
-    spec: ModelSpec,
+    source: Described,
     key: dict[str, Any],
     options: ConvertOptions,
     reference: Reference,
     pictures: TestPictures,
     results: list[ExportResult],
 ) -> dict[str, Any]:
-    """The content of export.json."""
+    """The content of export.json.
+
+    Args:
+        source: what was converted.
+        key: ``export_key``.
+        options: of the conversion.
+        reference: what the files were compared with.
+        pictures: that they were compared on.
+        results: the files, each kind once.
+    """
     names = ["trained", *(result.kind for result in results)]
     arrays = [reference.scores, *(result.scores for result in results)]
     return {
-        "schema_version": _REPORT_VERSION,
-        "name": spec.name,
-        "backbone": spec.backbone,
+        "schema_version": REPORT_VERSION,
+        "name": source.spec.name,
+        "backbone": source.spec.backbone,
+        "task": source.spec.task,
+        "labels": list(source.spec.labels),
+        "least_scores": list(reference.least_scores),
         "made_from": key,
         "max_accuracy_drop": options.max_accuracy_drop,
         "check_pictures": len(reference.scores),
         "trained": {"accuracy": reference.accuracy.to_json(), "unknown": reference.unknown},
         "files": [
             result.to_json()
-            | {"accepted": is_accepted(result.accuracy_drop, options), "made_with": options.made_with(result.kind)}
+            | {
+                "accepted": is_accepted(result.accuracy_drop, options, result.paired),
+                "made_with": options.made_with(result.kind),
+            }
             for result in results
         ],
+        "formats": [],
+        "notes": [note for result in results if (note := chance_note(result, options))],
         "test_scores": [
             {"sha256": digest}
+            | ({"class_ids": pictures.truth[row].nonzero()[0].tolist()} if row < len(pictures.truth) else {})
             | {name: [round(float(s), 6) for s in array[row]] for name, array in zip(names, arrays, strict=True)}
             for row, digest in enumerate(pictures.digests)
         ],
     }
 
 
-def is_accepted(drop: float | None, options: ConvertOptions) -> bool:
-    """Whether a loss in points may be; None means that there was nothing to measure it with."""
-    return drop is None or drop <= options.max_accuracy_drop + 1e-9  # 2.0 as a difference of shares may be a hair more
+def is_accepted(drop: float | None, options: ConvertOptions, paired: Paired | None = None) -> bool:
+    """Whether a loss may be.
+
+    Args:
+        drop: in points; None means that there was nothing to measure it with.
+        options: with the limit.
+        paired: the pictures behind it: a loss that may be chance is no reason to refuse a file. None lets the drop
+            alone decide.
+    """
+    return is_accepted_loss(drop, options.max_accuracy_drop, paired)
 
 
-def hand_over(results: list[ExportResult], report: dict[str, Any], target: Path) -> list[str]:
+def is_accepted_loss(drop: float | None, limit: float, paired: Paired | None = None) -> bool:
+    """The same with the limit itself, in points."""
+    if drop is None or drop <= limit + 1e-9:  # 2.0 as a difference of shares may be a hair more
+        return True
+    return paired is not None and paired.may_be_chance
+
+
+def chance_note(result: ExportResult, options: ConvertOptions) -> str | None:
+    """What to say of a file that is accepted although it loses more than it may; None of any other."""
+    paired, drop = result.paired, result.accuracy_drop
+    if is_accepted(drop, options) or not is_accepted(drop, options, paired):
+        return None
+    return (
+        f"{result.path.name} loses {drop:.1f} points, more than the {options.max_accuracy_drop:g} allowed, and is "
+        f"kept: {len(paired.worse)} of {result.accuracy.images} test pictures got worse and {len(paired.better)} "
+        f"better, which chance alone gives in {paired.chance:.0%} of all cases; more test pictures would tell"
+    )
+
+
+def hand_over(
+    results: list[ExportResult], report: dict[str, Any], target: Path, page: bytes | None = None
+) -> list[str]:
     """Move accepted files into place, one atomic step each, the report last; drop stale ones.
+
+    Args:
+        results: the files.
+        report: the content of export.json.
+        target: folder for all of them.
+        page: the content of export.html; None leaves one that is there.
 
     Returns:
         Names of the stale files that were dropped.
@@ -80,58 +147,135 @@ def hand_over(results: list[ExportResult], report: dict[str, Any], target: Path)
     """
     accepted = {entry["file"] for entry in report["files"] if entry["accepted"]}
     # Written before anything is taken away: a full disk is found out here.
-    temporary = target / f".{REPORT_FILE}"
+    texts = {REPORT_FILE: report_bytes(report)} | ({} if page is None else {EXPORT_PAGE: page})
+    temporary = {name: target / f".{name}" for name in texts}
     try:
-        temporary.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        stale = sorted(name for name in _files_of(target) - accepted if (target / name).exists())
+        for name, content in texts.items():
+            temporary[name].write_bytes(content)
+        kept = accepted | {part["file"] for entry in report["formats"] for part in entry["files"]}
+        files_of_report = files_of(target)
+        stale = sorted(name for name in files_of_report.keys() - kept if (target / name).exists())
         for name in stale:
-            (target / name).unlink(missing_ok=True)
+            _remove(target / name, files_of_report[name])
         (target / REPORT_FILE).unlink(missing_ok=True)
         for result in results:
             if result.path.name in accepted:
                 result.path.replace(target / result.path.name)
-        temporary.replace(target / REPORT_FILE)
+        for name in sorted(temporary):  # export.json, which says that all is there, after export.html
+            temporary[name].replace(target / name)
         return stale
+    finally:
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
+
+
+def report_bytes(report: dict[str, Any]) -> bytes:
+    """export.json as it is written; lone surrogates, which UTF-8 has not, come as JSON's escapes."""
+    return (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
+
+
+def put_page(target: Path, page: bytes) -> None:
+    """Write export.html alone, whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    temporary = target / f".{EXPORT_PAGE}"
+    try:
+        temporary.write_bytes(page)
+        temporary.replace(target / EXPORT_PAGE)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> dict[str, Any] | None:
     """The report of an earlier conversion that gave all that is asked for now, with its files unchanged."""
-    report = _read_report(target)
+    report = read_report(target)
     if report is None or report["made_from"] != key:
         return None
     entries = {entry["kind"]: entry for entry in report["files"]}
-    for kind in options.kinds:
+    for wanted_kind in options.kinds:
+        kind = _stand_in(report, wanted_kind, options)
         entry = entries.get(kind)
-        if entry is None or not is_accepted(entry["accuracy_drop"], options) or not _is_intact(target, entry):
+        if entry is None or not _is_accepted(entry, options) or not _is_intact(target, entry):
             return None
         if entry["made_with"] != options.made_with(kind):
+            return None
+    formats = {entry["format"]: entry for entry in report["formats"]}
+    for name in options.formats:
+        if name not in formats or formats[name]["made_with"] != options.made_with(name):
+            return None
+        if not _is_whole(target, formats[name]):
             return None
     wanted = [
         entry
         for entry in report["files"]
         if entry["kind"] in options.kinds or (entry["accepted"] and _is_intact(target, entry))
     ]
-    return report | {"files": wanted}
+    return report | {"files": wanted, "formats": [e for e in report["formats"] if _is_whole(target, e)]}
 
 
 def carry_over(report: dict[str, Any], target: Path, options: ConvertOptions) -> dict[str, Any]:
     """Add files of kinds that were not asked for now but lie there, made from the same bundle and accepted."""
-    earlier = _read_report(target)
+    earlier = read_report(target)
     if earlier is None or earlier["made_from"] != report["made_from"]:
         return report
+    made = {entry["kind"] for entry in report["files"]}
     kept = [
         entry
         for entry in earlier["files"]
-        if entry["kind"] not in options.kinds and entry["accepted"] and _is_intact(target, entry)
+        if entry["kind"] not in options.kinds
+        and entry["kind"] not in made
+        and not (entry["kind"] == MIXED and "int8" in options.kinds)
+        and entry["accepted"]
+        and _is_intact(target, entry)
     ]
     old = {row["sha256"]: row for row in earlier.get("test_scores", ())}
     scores = [
         row | {e["kind"]: old[row["sha256"]][e["kind"]] for e in kept if e["kind"] in old.get(row["sha256"], {})}
         for row in report["test_scores"]
     ]
-    return report | {"files": report["files"] + kept, "test_scores": scores}
+    fresh = {entry["format"] for entry in report["formats"]} | set(options.formats)
+    formats = [e for e in earlier["formats"] if e["format"] not in fresh and _is_whole(target, e)]
+    return report | {
+        "files": report["files"] + kept,
+        "formats": report["formats"] + formats,
+        "test_scores": scores,
+    }
+
+
+def read_report(target: Path) -> dict[str, Any] | None:
+    """The report in a folder; None where there is none that this version wrote."""
+    report = _any_report(target)
+    if report is None or report["schema_version"] != REPORT_VERSION or "made_from" not in report:
+        return None
+    try:
+        for entry in report["files"]:
+            Paired.from_json(entry["changed"])
+            if not entry.keys() >= _NEEDED:
+                return None
+        if not all(entry.keys() >= {"format", "files", "made_with"} for entry in report["formats"]):
+            return None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return report
+
+
+def _stand_in(report: dict[str, Any], kind: str, options: ConvertOptions) -> str:
+    """The kind that was taken in the place of one that lost too much under the same limit."""
+    if kind == "int8" and report["max_accuracy_drop"] == options.max_accuracy_drop:
+        return report.get("int8_stand_in") or kind
+    return kind
+
+
+def _is_accepted(entry: dict[str, Any], options: ConvertOptions) -> bool:
+    return is_accepted(entry["accuracy_drop"], options, Paired.from_json(entry["changed"]))
+
+
+def _is_whole(target: Path, entry: dict[str, Any]) -> bool:
+    """Whether the files of another format lie there as they were written."""
+    parts = [(target / part["file"], part["sha256"]) for part in entry["files"]]
+    return all(path.exists() and digest_of(path) == digest for path, digest in parts)
 
 
 def _is_intact(target: Path, entry: dict[str, Any]) -> bool:
@@ -139,23 +283,39 @@ def _is_intact(target: Path, entry: dict[str, Any]) -> bool:
     return path.is_file() and bool(_sha256(path) == entry["sha256"])
 
 
-def _read_report(target: Path) -> dict[str, Any] | None:
-    """The report in a folder; None where there is none that this version wrote."""
-    try:
+def _any_report(target: Path) -> dict[str, Any] | None:
+    """The report that this or an earlier version wrote."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # no file, no JSON, edited by hand
         report: dict[str, Any] = json.loads((target / REPORT_FILE).read_bytes())
-        good = report["schema_version"] == _REPORT_VERSION and "made_from" in report
+        known = report["schema_version"] in range(1, REPORT_VERSION + 1)
         # A name only: what stands in it is removed and read.
-        plain = all(Path(entry["file"]).name == entry["file"] for entry in report["files"])
-        whole = all(entry.keys() >= _NEEDED for entry in report["files"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no file, no JSON, edited by hand
-        return None
-    return report if good and plain and whole else None
+        if known and all(_is_plain(part["file"]) for part in _all_files(report)):
+            return report
+    return None
 
 
-def _files_of(target: Path) -> set[str]:
-    """Names of the files that an earlier conversion put there."""
-    report = _read_report(target)
-    return set() if report is None else {entry["file"] for entry in report["files"]}
+def files_of(target: Path) -> dict[str, str]:
+    """Names and digests of the files and folders that an earlier conversion put there."""
+    report = _any_report(target)
+    return {} if report is None else {part["file"]: part["sha256"] for part in _all_files(report)}
+
+
+def _remove(path: Path, digest: str) -> None:
+    """Take away what an earlier conversion wrote; a folder that was changed since is left."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+    elif digest_of(path) == digest:
+        shutil.rmtree(path)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name leads into no other folder: what stands in a report is read and removed."""
+    return Path(name).name == name and name not in {"", ".", ".."}
+
+
+def _all_files(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entries of all files, those of other formats too."""
+    return [*report["files"], *(part for entry in report.get("formats", ()) for part in entry["files"])]
 
 
 def _sha256(path: Path) -> str:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import glob
 import os
 import re
+import secrets
 import shutil
-import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +20,7 @@ from converters.locks import is_dead, lock, locked, unlock
 from runtime.file_kind import shown
 
 _NEW, _OLD = ".edge-export-new-", ".edge-export-old-"
-# What ``tempfile.mkdtemp`` puts behind them.
+# What stands behind them; earlier versions took letters too.
 _RANDOM = "[a-z0-9_]{8}"
 
 
@@ -57,11 +56,11 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     """
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with locked(folder.parent):
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}{_NEW}", dir=folder.parent))
-        alive = lock(staging)
-    try:
-        staging.chmod(_usual_mode(staging))
+    staging, alive = folder.parent / f".{folder.name}{_NEW}{_random()}", None
+    try:  # a signal may end it at any moment from the first on
+        with locked(folder.parent):
+            staging.mkdir()
+            alive = lock(staging)
         fill(staging)
         with locked(folder.parent):
             _clear_up(folder)
@@ -86,9 +85,11 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
         for left in parent.glob(f"{glob.escape(prefix)}*"):
             if re.fullmatch(_RANDOM, left.name.removeprefix(prefix)) and is_dead(left):
                 shutil.rmtree(left, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        alive = lock(folder)
+    folder, alive = parent / f"{prefix}{_random()}", None
     try:
+        with locked(parent):
+            folder.mkdir()
+            alive = lock(folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -135,10 +136,6 @@ def _swap(staging: Path, folder: Path) -> None:
     shutil.rmtree(retired, ignore_errors=True)
 
 
-def _usual_mode(empty: Path) -> int:
-    """The mode that a new folder gets here: asking for the umask would mean setting it, for every thread."""
-    sample = empty / "mode"
-    sample.mkdir()
-    mode = stat.S_IMODE(sample.stat().st_mode)
-    sample.rmdir()
-    return mode
+def _random() -> str:
+    """What makes a name that nobody else has, as ``_RANDOM`` knows it again."""
+    return secrets.token_hex(4)

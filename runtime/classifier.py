@@ -166,7 +166,7 @@ class Classifier:
         real = self.model.output.dequantize(output)
         if not np.isfinite(real).all():
             raise ModelError(f"{shown(self.contract.file.path)}: the model gives scores that are no numbers")
-        known = self.contract.file.output_is_probability
+        known = self.contract.gives_probabilities
         if known is None:  # a model whose last step we cannot name: judge by the numbers
             known = bool(real.min() >= 0 and real.max() <= 1.001)
         if not known:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from runtime.command import CommandParser, HelpFormatter, run_command
+from runtime.command import CommandParser, HelpFormatter, name_argument, run_command
 from runtime.errors import UsageError
 
 _DESCRIPTION = "Runs picture classifiers (.tflite) on this device."
@@ -49,7 +49,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_CLASSIFY_EPILOG,
         formatter_class=raw,
     )
-    classify.add_argument("paths", nargs="*", metavar="PATH", help="pictures, and folders of pictures")
+    classify.add_argument(
+        "paths", nargs="*", metavar="PATH", type=name_argument, help="pictures, and folders of pictures"
+    )
     classify.add_argument("--camera", metavar="N|FILE|URL", help="frames of a camera, video file or stream")
     classify.add_argument(
         "--model", metavar="M", type=Path, help="a .tflite file, or a folder of exports (default: ./model)"

@@ -13,13 +13,15 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from runtime.errors import EdgeExportError, UsageError, one_line
+from runtime.errors import DataError, EdgeExportError, UsageError, one_line
 
 # Conventional exit code of a program ended by a signal: 128 + its number.
 _SIGNALLED = 128
+_NOT_WRITTEN = "standard output cannot be written"
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -41,6 +43,7 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(*args, **options)
         self.register("type", int, whole_number)
         self.register("type", float, number)
+        self.register("type", Path, path_argument)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does, but what is left over is an error of the subcommand, which knows its options."""
@@ -101,6 +104,26 @@ def number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"must be a number; got {text!r}") from None
 
 
+def path_argument(text: str) -> Path:
+    """An argument as a path.
+
+    Raises:
+        ArgumentTypeError: it is empty, which ``Path`` would take for the current folder.
+    """
+    return Path(name_argument(text))
+
+
+def name_argument(text: str) -> str:
+    """An argument that names a file, a folder or an address, as it is.
+
+    Raises:
+        ArgumentTypeError: it is empty.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; name a file or a folder (. is the current folder)")
+    return text
+
+
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Parse, call ``args.run(args)``, and turn every error a user can cause into one line on standard error.
 
@@ -114,13 +137,36 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
             code = _run(parser, argv, received)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` say, has gone: that is no error
-        _abandon_streams()
+        abandon_streams()
         return 0
     except OSError as error:  # standard output on a full disk, or a path no check of ours foresaw
-        _abandon_streams()
-        sys.stderr.write(f"{parser.prog}: error: {one_line(error)}\n")
+        abandon_streams()
+        what = one_line(error) if error.filename is not None else f"{_NOT_WRITTEN}: {error.strerror or error}"
+        sys.stderr.write(f"{parser.prog}: error: {what}\n")
         return 1
     return code
+
+
+@contextmanager
+def last_words(safe: str) -> Iterator[None]:
+    """Where the block cannot write to standard output, say what was done all the same.
+
+    Args:
+        safe: what the command has done by now, for people.
+
+    Raises:
+        DataError: standard output is on a full disk, say; a reader that has gone is no error of ours.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        abandon_streams()
+        raise DataError(f"{_NOT_WRITTEN}: {error.strerror or error}; {safe}") from error
 
 
 def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, received: list[int]) -> int:
@@ -190,7 +236,7 @@ def _prepare_streams() -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def _abandon_streams() -> None:
+def abandon_streams() -> None:
     """Send what cannot be written to the null device, or Python complains about it once more when it ends."""
     for stream in (sys.stdout, sys.stderr):
         try:

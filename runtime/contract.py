@@ -65,6 +65,15 @@ class ModelContract:
     warnings: tuple[str, ...]
 
     @property
+    def gives_probabilities(self) -> bool | None:
+        """Whether the output needs no softmax; None leaves it to the numbers.
+
+        Our files give scores from 0 to 1, whichever operator makes them.
+        """
+        known = self.file.output_is_probability
+        return None if self.spec is not None and known is False else known
+
+    @property
     def least_scores(self) -> tuple[float, ...]:
         """The score from which on each class counts as an answer, 0..1, for each class."""
         if self.spec is not None:

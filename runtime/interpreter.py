@@ -20,7 +20,7 @@ _INTERPRETERS = (
     ("tflite-runtime", "tflite_runtime.interpreter"),
 )
 #: Chooses one of them, for whoever has both.
-_CHOICE_VARIABLE = "EDGE_EXPORT_INTERPRETER"
+CHOICE_VARIABLE = "EDGE_EXPORT_INTERPRETER"
 
 
 def default_threads() -> int:
@@ -37,7 +37,7 @@ def _interpreter_class() -> tuple[str, Any]:
     """(distribution name, Interpreter class) of the first one that is installed."""
     import importlib
 
-    choice = os.environ.get(_CHOICE_VARIABLE)
+    choice = os.environ.get(CHOICE_VARIABLE)
     failures = []
     for distribution, module in _INTERPRETERS:
         if choice and choice != distribution:
@@ -49,7 +49,7 @@ def _interpreter_class() -> tuple[str, Any]:
                 failures.append(f"{distribution} is installed but needs {error.name}")
         except Exception as error:  # a wheel that does not fit this machine fails in many ways
             failures.append(f"{distribution} does not load: {error}")
-    detail = "; ".join(failures) or (f"{_CHOICE_VARIABLE}={choice}" if choice else "none is installed")
+    detail = "; ".join(failures) or (f"{CHOICE_VARIABLE}={choice}" if choice else "none is installed")
     raise MissingPackageError(f"no TFLite interpreter ({detail}): pip install ai-edge-litert")
 
 

@@ -60,12 +60,11 @@ class BundleContent:
         try:
             old = bundle.ModelBundle.load(folder)
             metrics = json.loads((folder / bundle.METRICS_FILE).read_bytes())
-            has_features = (folder / bundle.FEATURES_FILE).is_file()
             return (
                 old.spec == self.spec
                 and _lasting(metrics) == _lasting(self.metrics)
                 and old.is_sound()
-                and has_features
+                and StoredFeatures.are_current(folder)
             )
         except (EdgeExportError, OSError, ValueError):  # no bundle there yet, or one that is to be replaced
             return False

@@ -6,7 +6,8 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.atomic import clear_leftovers, write_bytes
 from runtime.errors import DataError
 from runtime.file_kind import shown
-from toolkit.atomic import clear_leftovers, write_bytes
 
 # How many are kept: the newest, and the one before it in case the newest is damaged.
 _KEPT = 2
+# A run that was killed is taken up again within days, if ever; its checkpoints are as large as the network or twice.
+_ABANDONED_DAYS = 30
+_NAME = re.compile(r"[0-9a-f]{32}-\d{6,9}\.checkpoint")
 _MAGIC = b"edge-export-toolkit checkpoint 1\n"
 _DIGEST_BYTES = 32
 
@@ -106,6 +110,24 @@ class CheckpointStore:
         for path in entries:
             if match := re.fullmatch(rf"{self._run}-(\d{{6,9}})\.checkpoint", path.name):
                 yield int(match[1]), path
+
+
+def remove_abandoned(folder: Path, notify: Callable[[str], object]) -> None:
+    """Remove checkpoints of any run that nobody has gone on with for a month.
+
+    Args:
+        folder: of checkpoints; need not be there.
+        notify: is told in one line how many.
+    """
+    oldest, gone = time.time() - _ABANDONED_DAYS * 24 * 3600, 0
+    with suppress(OSError):  # they only take room: no reason not to train
+        clear_leftovers(folder)
+        for path in folder.glob("*.checkpoint"):
+            if _NAME.fullmatch(path.name) and path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+                gone += 1
+    if gone:
+        notify(f"removed from {shown(folder)}: {gone} checkpoint{'s' * (gone > 1)} older than {_ABANDONED_DAYS} days")
 
 
 def _pack(checkpoint: Checkpoint) -> bytes:

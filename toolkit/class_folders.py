@@ -76,6 +76,27 @@ def class_folders(root: Path, least: int = 2) -> tuple[tuple[str, ...], list[Ski
     return tuple(folder.name for folder in folders), skipped
 
 
+def check_outside(bundle: Path, root: Path) -> None:
+    """Make sure that a bundle does not end up among the pictures, where the next training would look at it.
+
+    Args:
+        bundle: its folder; need not be there.
+        root: the folder of pictures.
+
+    Raises:
+        UsageError: it lies in the folder, or in a class folder that is a link.
+    """
+    place = bundle.resolve()
+    for folder in (root, *(entry for entry in root.iterdir() if entry.is_symlink() and entry.is_dir())):
+        held = folder.resolve()
+        if not place.is_relative_to(held) or (place.relative_to(held).parts or (".",))[0].startswith("."):
+            continue  # hidden folders are not looked at; the folder itself is refused for what it holds
+        raise UsageError(
+            f"--output-dir {shown(bundle)} lies in {shown(folder)}, among the pictures, where the next training would "
+            "look at it; name a place elsewhere"
+        )
+
+
 def why_beside(path: Path) -> str:
     """Why a file is not used that lies beside the class folders."""
     if path.name == LABEL_FILE:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from runtime.command import CommandParser, HelpFormatter, run_command
 from runtime.errors import MissingPackageError
-from toolkit.commands import architectures, convert, evaluate, inspect, predict, sample_data, train
+from toolkit.commands import architectures, convert, evaluate, inspect, predict, sample_data, train, verify
 from toolkit.retrain_flags import with_new_names
 
 _DESCRIPTION = "From a folder of pictures to a model that classifies on a Raspberry Pi or a phone."
@@ -17,6 +17,7 @@ _EPILOG = """\
 the whole way:
   toolkit train photos/            a folder per class -> ./model
   toolkit convert --quantize       -> ./model/export/*.tflite, float32 and int8, each one checked
+  toolkit verify F.tflite --against model      every proof of a file once more
   toolkit evaluate model others/   how it does on other pictures: ./evaluation/report.html
   runtime classify photo.jpg       on the device, with nothing but a TFLite interpreter
 
@@ -40,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (inspect, train, convert, evaluate, predict, architectures, sample_data):
+    for command in (inspect, train, convert, verify, evaluate, predict, architectures, sample_data):
         command.add_parser(commands)
     return parser
 

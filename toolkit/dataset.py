@@ -110,9 +110,11 @@ def check_counts(index: DatasetIndex, needed: int, why: str) -> None:
     ]
     if short:
         lost = f" ({len(index.skipped)} files were skipped)" if index.skipped else ""
+        listed = _has_label_file(index.root, index.task)
+        what, away = ("label", f"take the label out of {LABEL_FILE}") if listed else ("class", "move the folder away")
         raise DataError(
-            f"each class needs at least {needed} usable pictures ({why}): {', '.join(short)}{lost}; add pictures "
-            "or move the folder away"
+            f"each {what} needs at least {needed} usable pictures ({why}): {', '.join(short)}{lost}; add pictures "
+            f"or {away}"
         )
 
 

@@ -22,6 +22,7 @@ from toolkit.features import FeatureTable
 from toolkit.head import Floats, Head, Layer
 from toolkit.options import TrainOptions
 from toolkit.records import DatasetIndex, ImageRecord
+from toolkit.signatures import Signature
 from toolkit.split import Share
 from toolkit.stored_features import StoredFeatures
 
@@ -40,6 +41,7 @@ class Rehearsal:
             kept it for quantisation or for its checks; None where it kept none.
         shares: content digest -> share of every picture of the earlier training, in the folder or not.
         groups: content digest -> group, of the same.
+        signatures: content digest -> looks, of the same, as far as the earlier bundle knows them.
         left_out: number of pictures that are not in the folder and not learned again either.
     """
 
@@ -48,6 +50,7 @@ class Rehearsal:
     pictures: Mapping[str, NDArray[Any] | None] = field(default_factory=dict)
     shares: Mapping[str, Share] = field(default_factory=dict)
     groups: Mapping[str, str] = field(default_factory=dict)
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
     left_out: int = 0
 
     def join(self, index: DatasetIndex) -> DatasetIndex:
@@ -62,13 +65,13 @@ class Rehearsal:
         """The pictures of a joined index whose files are there."""
         return [image for image in index.images if image.digest not in self.vectors]
 
-    def fixed(self, index: DatasetIndex) -> dict[str, Share]:
-        """Group -> share, of the groups that the earlier training had pictures of."""
+    def fixed(self) -> dict[str, Share]:
+        """Group -> share, of the groups that the earlier training had pictures of, whether they are there or not."""
         found: dict[str, Share] = {}
         for share in reversed(_STRICTEST):
-            for image in index.images:
-                if self.shares.get(image.digest) == share:
-                    found[image.group] = share
+            for digest, its_share in self.shares.items():
+                if its_share == share:
+                    found[self.groups[digest]] = share
         return found
 
     def add_to(self, table: FeatureTable) -> FeatureTable:
@@ -162,14 +165,15 @@ class Earlier:
         before = () if stored is None else stored.images
         shares = {} if stored is None else dict(zip((i.digest for i in before), stored.shares, strict=True))
         groups = {image.digest: image.group for image in before}
+        looks = {} if stored is None else stored.signatures
         if stored is None or mode != "bottleneck":
             self._require_classes(index, (), mode)
-            return Rehearsal(shares=shares, groups=groups, left_out=len(rows))
+            return Rehearsal(shares=shares, groups=groups, signatures=looks, left_out=len(rows))
         images = tuple(stored.images[row] for row in rows)
         self._require_classes(index, images, mode)
         digests = [image.digest for image in images]
         vectors = {digest: stored.features[row].astype(np.float32) for digest, row in zip(digests, rows, strict=True)}
-        return Rehearsal(images, vectors, self._pictures(digests), shares, groups)
+        return Rehearsal(images, vectors, self._pictures(digests), shares, groups, looks)
 
     def _require_classes(self, index: DatasetIndex, rehearsed: tuple[ImageRecord, ...], mode: str) -> None:
         filled = {class_id for image in (*index.images, *rehearsed) for class_id in image.class_ids}

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.atomic import write_bytes
 from converters.bundle import METRICS_FILE, REPORT_PAGE
+from converters.inputs.label_match import LabelMatch, match_labels
 from runtime.classifier import Classifier
 from runtime.contract import ModelContract, Overrides, read_contract
 from runtime.errors import DataError, ImageError, ModelError, UsageError
 from runtime.file_kind import shown
 from runtime.interpreter import LoadedModel
-from toolkit.atomic import write_bytes
 from toolkit.dataset import index_folder
 from toolkit.evaluation import Evaluation, truth_matrix
 from toolkit.folders import default_cache_dir
 from toolkit.heat_maps import HeatMap, HeatMapper, draw_heat_maps, heat_examples
-from toolkit.label_match import LabelMatch, match_labels
 from toolkit.model_to_evaluate import RunnableModel, runnable_model
 from toolkit.progress import progress_bar
 from toolkit.records import DatasetIndex, SkippedFile

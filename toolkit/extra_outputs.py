@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converters.atomic import write_bytes
 from converters.bundle import LABELS_FILE, ModelBundle
 from converters.formats.frozen_graph import OUTPUT_NAME, check_output_name, frozen_graph
 from converters.formats.saved_model import check_saved_model_folder, write_saved_model
 from runtime.errors import UsageError
 from runtime.file_kind import shown
-from toolkit.atomic import write_bytes
+from toolkit.folders import check_writable
 from toolkit.tensorboard import Board, check_tensorboard, write_tensorboard
 
 
@@ -67,11 +67,7 @@ class ExtraOutputs:
                 )
             if option in ("--output-graph", "--output-labels") and path.is_dir():
                 raise UsageError(f"{option} {shown(path)} is a folder; name a file")
-            resolved = path.resolve()
-            places = (resolved, *resolved.parents) if resolved.is_dir() else resolved.parents
-            above = next(place for place in places if place.exists())
-            if not (above.is_dir() and os.access(above, os.W_OK)):
-                raise UsageError(f"{option} {shown(path)}: {shown(above)} is no folder that can be written to")
+            check_writable(option, path)
         if self.saved_model_dir is not None:
             check_saved_model_folder(self.saved_model_dir)
         if self.tensorboard is not None:

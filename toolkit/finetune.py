@@ -23,8 +23,6 @@ from toolkit.training.net import Net, Precision
 from toolkit.training.options import SCRATCH, FinetuneOptions
 from toolkit.training.pictures import Share
 
-# What the origin of trained weights says, once.
-_FURTHER = ", trained further"
 # The lowest block that ``auto`` opens. Lower ones see edges and colours, which are the same in every data set, on the
 # largest maps of the network: leaving them as they are halves the time of a step.
 _AUTO_BLOCKS = {
@@ -100,8 +98,7 @@ def finetune(
     notify(f"training {len(model.open)} of {len(net.blocks)} blocks, from {model.open[0]} up, in {options.precision}")
     curves = Loop(model, training, validation, preprocessing, task, options, store).run(notify)
     weights, trained_head = model.weights()
-    origin = f"{backbone.origin.removesuffix(_FURTHER)}{_FURTHER}"
-    return FinetuneResult(backbone.with_weights(weights, origin), trained_head, tuple(curves), store)
+    return FinetuneResult(backbone.with_weights(weights, backbone.trained_origin), trained_head, tuple(curves), store)
 
 
 def scratch(
@@ -158,7 +155,7 @@ def blended(before: Backbone, after: Backbone, share: float) -> Backbone:
         name: array if share == 1 else old[name] + np.float32(share) * (array - old[name])
         for name, array in new.items()
     }
-    return after.with_weights(kept, f"{before.origin}, trained further, {share:.0%} of the way")
+    return after.with_weights(kept, f"{before.trained_origin}, {share:.0%} of the way")
 
 
 def auto_blocks(architecture: Architecture) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 from runtime.errors import DataError
 from runtime.file_kind import shown
 from toolkit.backbones.registry import Backbone
+from toolkit.class_balance import ClassBalance
 from toolkit.features import FeatureTable, extract_features
-from toolkit.head import Head, Layer, image_weights, soft_targets
+from toolkit.head import Floats, Head, Layer, class_weights, image_weights, soft_targets
 from toolkit.head_fit import HeadData, HeadFit, fit_head, progress_total
 from toolkit.options import TrainOptions
 from toolkit.prepare import Notify, Prepared
@@ -42,6 +43,7 @@ class Fitted:
         head: trained.
         evidence: logits and truth of pictures by heads that never saw them; None leaves that to the validation share.
         data: features by that backbone and truth of each share, a row a picture.
+        balance: how classes of different size counted.
         charts: learning curves.
         checkpoints: to be removed when the bundle is written; None where there are none.
     """
@@ -51,6 +53,7 @@ class Fitted:
     head: Head
     evidence: HeadFit | None
     data: dict[Share, HeadData]
+    balance: ClassBalance
     charts: tuple[Chart, ...] = ()
     checkpoints: CheckpointStore | None = None
 
@@ -77,7 +80,8 @@ def fit(prepared: Prepared, options: TrainOptions, reports: StepReports, notify:
         trained = _train_head(prepared, data, options, reports)
     if options.mode == "bottleneck":
         charts = (*_penalty_chart(trained), *reports.charts())
-        return Fitted(prepared, prepared.backbone, trained.head, trained, data, charts)
+        balance = _balance(prepared, data, trained.class_weights, options)
+        return Fitted(prepared, prepared.backbone, trained.head, trained, data, balance, charts)
     return _with_network(prepared, trained, options, reports, notify)
 
 
@@ -113,7 +117,16 @@ def _with_network(
     chosen = best(candidates, notify)
     charts = (*reports.charts(), *_epoch_charts(result.curves))
     evidence, data = chosen.fit, rows[chosen.backbone.digest]
-    return Fitted(prepared, chosen.backbone, evidence.head, evidence, data, charts, result.checkpoints)
+    weights = class_weights(data["training"].truth, options.head.class_weights)
+    balance = _balance(prepared, data, weights, options)
+    return Fitted(prepared, chosen.backbone, evidence.head, evidence, data, balance, charts, result.checkpoints)
+
+
+def _balance(
+    prepared: Prepared, data: dict[Share, HeadData], weights: Floats | None, options: TrainOptions
+) -> ClassBalance:
+    counts = [int(count) for count in data["training"].truth.sum(axis=0)]
+    return ClassBalance(prepared.index.labels, counts, options.head.class_weights, weights)
 
 
 def _networks(prepared: Prepared, result: FinetuneResult, options: TrainOptions) -> dict[float, Backbone]:

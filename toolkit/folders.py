@@ -4,9 +4,33 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
+from runtime.errors import UsageError
+from runtime.file_kind import shown
+
 _VARIABLE = "EDGE_EXPORT_CACHE"
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Make sure before the work that a file or folder can be written after it.
+
+    Args:
+        option: that names it.
+        path: it, or a folder above it, need not be there.
+
+    Raises:
+        UsageError: what is there already is no folder, or one that cannot be written to.
+    """
+    resolved = path.resolve()
+    places = (resolved, *resolved.parents) if resolved.is_dir() else resolved.parents
+    above = next(place for place in places if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=above):  # asking for permissions says little of mounts, and of root nothing
+            pass
+    except OSError as error:
+        raise UsageError(f"{option} {shown(path)}: {shown(above)} is no folder that can be written to") from error
 
 
 def default_cache_dir() -> Path:

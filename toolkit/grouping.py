@@ -14,22 +14,29 @@ from toolkit.signatures import Signature
 _MARK = "_nohash_"
 
 
-def group_images(
+def groups_of(
     index: DatasetIndex, signatures: Mapping[str, Signature], known: Mapping[str, str] | None = None
-) -> DatasetIndex:
-    """The index with ``group`` set: near duplicates, and files of one class that share the name before ``_nohash_``.
+) -> dict[str, str]:
+    """The groups: near duplicates, and files of one class that share the name before ``_nohash_``.
 
     A group is named by the smallest of its members' keys, so that it depends on neither the order nor the place of
     the pictures.
 
     Args:
         index: of the data set.
-        signatures: content digest -> looks; empty where nobody looked.
+        signatures: content digest -> looks, also of pictures of an earlier training; empty where nobody looked.
         known: content digest -> group, of an earlier training; such pictures stay together.
+
+    Returns:
+        Content digest -> group, of all these pictures; one that is not named is alone.
     """
     pairs = list(near_duplicate_groups(signatures).items()) if signatures else []
     pairs += [(image.digest, key) for image in index.images if (key := _name_key(image))]
-    groups = join([*pairs, *(known or {}).items()])
+    return join([*pairs, *(known or {}).items()])
+
+
+def group_images(index: DatasetIndex, groups: Mapping[str, str]) -> DatasetIndex:
+    """The index with ``group`` set, by ``groups_of``."""
     images = tuple(replace(image, group=groups.get(image.digest, image.digest)) for image in index.images)
     return replace(index, images=images)
 

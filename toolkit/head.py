@@ -159,6 +159,20 @@ def smoothed(targets: Floats, smoothing: float, task: Task) -> Floats:
     return spread
 
 
+def class_weights(truth: Bools, choice: ClassWeights) -> Floats | None:
+    """How much a picture of each class counts in training, float32 (classes,); None where all count the same.
+
+    Args:
+        truth: of the training images, bool (images, classes).
+        choice: see ``HeadOptions.class_weights``.
+    """
+    counts = truth.sum(axis=0)
+    if choice == "none" or counts.max() < IMBALANCE * counts.min():
+        return None
+    weights: Floats = (counts.sum() / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
+    return weights
+
+
 def image_weights(truth: Bools, task: Task, choice: ClassWeights) -> Floats:
     """How much each image counts in training, float32 (images,), on average 1.
 
@@ -167,11 +181,10 @@ def image_weights(truth: Bools, task: Task, choice: ClassWeights) -> Floats:
         task: of the model; with ``multi-label`` an image counts as much as its rarest label.
         choice: see ``HeadOptions.class_weights``.
     """
-    counts = truth.sum(axis=0)
     even = np.ones(len(truth), np.float32)
-    if choice == "none" or counts.max() < IMBALANCE * counts.min():
+    rare = class_weights(truth, choice)
+    if rare is None:
         return even
-    rare = (counts.sum() / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
     weights = np.where(truth.any(axis=1), (truth * rare).max(axis=1), even)
     result: Floats = (weights / weights.mean()).astype(np.float32)
     return result

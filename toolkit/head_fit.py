@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from runtime.spec import Task
 from toolkit.blas_threads import one_blas_thread
-from toolkit.head import Bools, Floats, Head, HeadOptions, Layer, image_weights, soft_targets
+from toolkit.head import Bools, Floats, Head, HeadOptions, Layer, class_weights, image_weights, soft_targets
 from toolkit.head_descent import HiddenOptions, descend, fit_hidden
 from toolkit.head_training import PENALTIES, Examples, LinearFit, fit_linear
 from toolkit.split import Share
@@ -70,12 +70,14 @@ class HeadFit:
         held_out: float32 (plain rows of ``shares``, classes): logits of each picture by a head that never saw it; None
             where none was held out.
         shares: whose pictures were held out, one behind the other.
+        class_weights: how much a picture of each class counted, float32 (classes,); None where all counted the same.
     """
 
     head: Head
     losses: tuple[tuple[float, float], ...] = ()
     held_out: Floats | None = None
     shares: tuple[Share, ...] = ("training", "validation")
+    class_weights: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def fit_head(
         left -= 1
         on_progress()
 
+    rows = training
     if options.steps is not None:
         fitted = HeadFit(_by_steps(training, task, options, tell, on_step or (lambda _step: None), start))
     elif options.hidden:
@@ -138,7 +141,7 @@ def fit_head(
         fitted = HeadFit(_linear_head(fit, task), fit.losses, fit.held_out)
     while left > 0:
         tell()
-    return fitted
+    return replace(fitted, class_weights=class_weights(rows.truth, options.class_weights))
 
 
 def progress_total(options: HeadOptions) -> tuple[int, str]:

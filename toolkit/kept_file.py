@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from toolkit.atomic import write_bytes
+from converters.atomic import write_bytes
 
 
 def kept_file(path: Path, make: Callable[[], bytes]) -> bytes:

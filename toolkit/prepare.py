@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,12 +18,14 @@ from runtime.file_kind import shown
 from runtime.spec import Preprocessing
 from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE, Architecture, find_architecture
 from toolkit.backbones.registry import Backbone, load_backbone
+from toolkit.checkpoint import remove_abandoned
+from toolkit.class_folders import check_outside
 from toolkit.dataset import check_counts, check_folder, index_folder
 from toolkit.earlier import Earlier, Rehearsal
 from toolkit.features import FeatureTable, extract_features
 from toolkit.first_look import first_look
 from toolkit.folders import default_cache_dir
-from toolkit.grouping import group_images
+from toolkit.grouping import group_images, groups_of
 from toolkit.head import Floats
 from toolkit.head_fit import HeadData
 from toolkit.options import TrainOptions
@@ -56,6 +58,7 @@ class Prepared:
         earlier: the model that the training goes on from; None begins anew.
         rehearsal: pictures of the index that are there as features only.
         pixels: content digest -> picture, resized, of those for the bundle that were decoded on the way.
+        signatures: content digest -> looks of the pictures, where near duplicates were looked for.
     """
 
     index: DatasetIndex
@@ -67,6 +70,7 @@ class Prepared:
     earlier: Earlier | None = None
     rehearsal: Rehearsal = field(default_factory=Rehearsal)
     pixels: dict[str, NDArray[Any]] = field(default_factory=dict)
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
 
     def images(self, share: Share) -> list[ImageRecord]:
         """The pictures of a share, in the order of the index."""
@@ -123,18 +127,20 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
     require_packages()
     earlier = Earlier.open(options)
     cache_dir = options.cache_dir or default_cache_dir()
+    remove_abandoned(cache_dir / "checkpoints", notify)
     shares = options.split.shares()
     # No folder, no classes: told before anything is touched or fetched.
     check_folder(image_dir, options.task, 2 if earlier is None else 1)
+    check_outside(options.output_dir, image_dir)
     prepare_output_folder(options.output_dir)
     options.outputs.check(options.output_dir)
     backbone, preprocessing = _network(options, earlier, cache_dir)
     notify(f"{backbone.architecture.name}, weights {backbone.origin}")
     ready = ReadyPixels(preprocessing)
-    index, rehearsal = _index(image_dir, options, earlier, cache_dir, notify, ready)
+    index, rehearsal, signatures = _index(image_dir, options, earlier, cache_dir, notify, ready)
     _require_counts(index, shares, notify)
     views = CachedViews(options.drawn, options.view_count, options.seed) if options.view_count else None
-    fixed = rehearsal.fixed(index)
+    fixed = rehearsal.fixed()
     split = split_images(index.images, options.split, fixed)
     viewed = {index.images[p].digest for share in ("training", "validation") for p in split[share]}
     chosen = choose_pictures(index, split, options.calibration_images, options.seed, rehearsal.drawable)
@@ -148,7 +154,9 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
     notify(f"{table.from_cache} of {len(table.vectors)} features from the cache, {_speed(table)}")
     _require_shares(index, split, shares)
     table = rehearsal.add_to(table)
-    return Prepared(index, backbone, preprocessing, split, table, cache_dir, earlier, rehearsal, ready.kept())
+    return Prepared(
+        index, backbone, preprocessing, split, table, cache_dir, earlier, rehearsal, ready.kept(), signatures
+    )
 
 
 def _network(options: TrainOptions, earlier: Earlier | None, cache_dir: Path) -> tuple[Backbone, Preprocessing]:
@@ -176,8 +184,8 @@ def _index(
     cache_dir: Path,
     notify: Notify,
     ready: ReadyPixels,
-) -> tuple[DatasetIndex, Rehearsal]:
-    """The pictures, those that belong together in groups; one line for each thing that looks wrong is told."""
+) -> tuple[DatasetIndex, Rehearsal, dict[str, Signature]]:
+    """The pictures, those that belong together in groups, and their looks; what looks wrong is told, a line each."""
     index, signatures = _read_folder(image_dir, options, 2 if earlier is None else 1, cache_dir, notify, ready)
     background = f" and {index.negatives} of no class" if index.negatives else ""
     found = (
@@ -188,13 +196,23 @@ def _index(
     if earlier is not None:
         index = earlier.relabelled(index)
         rehearsal = earlier.rehearsal(index, options.mode)
-    index = group_images(rehearsal.join(index), signatures, rehearsal.groups)
+    index = rehearsal.join(index)
+    known = {**rehearsal.signatures, **signatures}
+    groups = groups_of(index, known if options.near_duplicates else {}, rehearsal.groups)
+    index = group_images(index, groups)
+    rehearsal = replace(rehearsal, groups={digest: groups[digest] for digest in rehearsal.groups})
     for line in first_look(index, signatures):
         notify(line)
     notify(found)
     if earlier is not None:
         _tell_rehearsal(earlier, rehearsal, notify)
-    return index, rehearsal
+        blind = sum(digest not in known for digest in rehearsal.groups)
+        if blind and options.near_duplicates:
+            notify(
+                f"near copies of {blind} pictures of {shown(earlier.bundle.folder)} are not found: it does not say "
+                "what they look like (an older version wrote it, or --no-near-duplicates)"
+            )
+    return index, rehearsal, known
 
 
 def _read_folder(

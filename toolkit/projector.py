@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.atomic import write_bytes
 from runtime.file_kind import shown
-from toolkit.atomic import write_bytes
 
 CONFIG_FILE = "projector_config.pbtxt"
 _FEATURES_FILE, _METADATA_FILE, _SPRITE_FILE = "features.bytes", "metadata.tsv", "sprite.png"

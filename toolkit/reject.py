@@ -83,9 +83,10 @@ def choose_rejection(scores: Floats, truth: Bools, choice: RejectChoice | float)
     Args:
         scores: of pictures that were held out, float32 (pictures, classes).
         truth: bool (pictures, classes); a row without a class is a negative.
-        choice: ``off``; a rate: so many known pictures may be rejected, and the lowest known score is the limit where
-            they are too few to tell; ``auto``: with negatives, the score that tells them best from the known, within
-            ``AUTO_RATE``; without, ``AUTO_RATE_ALONE`` of the known, and no limit where these are too few to tell.
+        choice: ``off``; a rate: so many known pictures may be rejected; ``auto``: with negatives, the score that tells
+            them best from the known, within ``AUTO_RATE``; without, ``AUTO_RATE_ALONE`` of the known. Where the known
+            are too few to tell a rate, there is a limit only if something else asks for one, the user or negatives:
+            the lowest known score is the highest limit then.
     """
     top = scores.max(axis=1) if len(scores) else np.zeros(0, np.float32)
     known = truth.any(axis=1)
@@ -95,31 +96,37 @@ def choose_rejection(scores: Floats, truth: Bools, choice: RejectChoice | float)
     if not len(inside):
         return _rejection(0.0, inside, outside, "no pictures were held out")
     if choice != "auto":
-        return _rejection(_at_rate(inside, choice), inside, outside, _too_few(inside, choice) or _at_most(choice))
+        why = _at_most(choice)
+        if len(inside) < _needed(choice):
+            why = f"the lowest score of {_held(inside)}; {_needed(choice)} are needed for {why}"
+        return _rejection(_at_rate(inside, choice), inside, outside, why)
     if len(outside):
         limit = _at_rate(inside, AUTO_RATE)
         tried = [0.0, *(float(s) for s in np.unique(top) if s < limit), limit]
         best = max(tried, key=lambda s: (outside < s).mean() - (inside < s).mean())
         if not best:
             return _rejection(best, inside, outside, "no limit tells pictures of no class from the known")
-        why = _too_few(inside, AUTO_RATE) or "tells pictures of no class best from the known"
+        why = "tells pictures of no class best from the known"
+        if len(inside) < _needed(AUTO_RATE):
+            why += f", and is no higher than the lowest score of {_held(inside)}: {_needed(AUTO_RATE)} are needed to "
+            why += f"reject {AUTO_RATE:.0%} of them"
         return _rejection(best, inside, outside, why)
-    if few := _too_few(inside, AUTO_RATE_ALONE):
-        few += f", or {_needed(AUTO_RATE)} for --reject {AUTO_RATE:.0%}"
-        return _rejection(0.0, inside, outside, few)
-    return _rejection(_at_rate(inside, AUTO_RATE_ALONE), inside, outside, _at_most(AUTO_RATE_ALONE))
+    why = _at_most(AUTO_RATE_ALONE)
+    if len(inside) < _needed(AUTO_RATE_ALONE):
+        why = (
+            f"{_held(inside)} {'is' if len(inside) == 1 else 'are'} too few for {why}: {_needed(AUTO_RATE_ALONE)} are "
+            f"needed; --reject {AUTO_RATE:.0%} or pictures of no class in _background_ set one all the same"
+        )
+        return _rejection(0.0, inside, outside, why)
+    return _rejection(_at_rate(inside, AUTO_RATE_ALONE), inside, outside, why)
 
 
 def _at_most(rate: float) -> str:
     return f"a limit that rejects at most {100 * rate:.4g}% of them"
 
 
-def _too_few(inside: Floats, rate: float) -> str:
-    """What to say where one picture is more than this share of the known."""
-    if len(inside) >= _needed(rate):
-        return ""
-    held = "1 held-out picture is" if len(inside) == 1 else f"{len(inside)} held-out pictures are"
-    return f"{held} too few for {_at_most(rate)}: {_needed(rate)} are needed"
+def _held(inside: Floats) -> str:
+    return "1 known held-out picture" if len(inside) == 1 else f"{len(inside)} known held-out pictures"
 
 
 def _needed(rate: float) -> int:

@@ -180,8 +180,8 @@ def _add_path(state: _Translation, name: str, value: str, is_old: bool) -> None:
     elif name == "model_dir" and is_old and not state.folder_exists(Path(value)):
         # retrain.py made the folder and downloaded into it.
         state.notice(f"{value} is not there: weights that are not shipped are fetched once and kept in the cache")
-    elif value or name not in ("summaries_dir", "output_graph", "output_labels", "saved_model_dir"):
-        state.words.append(f"{_OLD[name]}={value}")  # an empty name of an output meant: none
+    elif value or not (is_old or name in ("output_graph", "output_labels", "saved_model_dir")):
+        state.words.append(f"{_OLD[name]}={value}")  # an empty name meant: none
 
 
 def _network(state: _Translation, name: str, value: str) -> str:
@@ -213,7 +213,7 @@ def _old_defaults(state: _Translation) -> None:
         state.notice(f"no --architecture: {DEFAULT_ARCHITECTURE} is trained (retrain.py's default was inception_v3)")
     if not _given(state, "--steps"):
         state.notice(
-            "no --how_many_training_steps: trained until the validation share says enough (retrain.py's default "
+            "no --how_many_training_steps: trained to its optimum, the penalty chosen by folds (retrain.py's default "
             "was 4000 steps)"
         )
 

@@ -45,9 +45,11 @@ def split_images(
 ) -> dict[Share, list[int]]:
     """Assign each group of pictures by its hash.
 
-    The share depends on the content alone: not on the name, the place of the folder or the other pictures, so
-    adding pictures moves none from one share to another. Only a class that a share would lack gives it its
-    group next to the border.
+    The share depends on the content of the group alone: not on the name, the place of the folder or the other
+    pictures, so adding pictures moves none from one share to another. Two things do: a class that a share would lack
+    gives it its group next to the border, and takes it back when another falls there by itself; and a group that gets
+    a member with a smaller digest has another hash. With 10 % each for validation and test, 2 x 0.9^n - 0.8^n of the
+    classes of n groups lack one: 23 % of those with 20, 1 % with 50, 0.005 % with 100.
 
     Args:
         images: of all classes; each class should have at least as many groups as there are shares.

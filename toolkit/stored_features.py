@@ -10,16 +10,21 @@ A stored feature vector takes the place of its picture, so that classes can be a
     truth      bool (pictures, classes)
     features   float16 (pictures, features): of the picture as it is, by the bundle's backbone
     names      uint8: JSON, UTF-8; path and group of each picture
+    signatures uint8 (pictures, 32): what each looks like, 256 bits of ``toolkit.signatures``, rows first
+    spreads    float32 (pictures,): of the same; NaN where nobody looked
+
+Bundles of older versions have neither of the last two.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -32,6 +37,7 @@ from runtime.file_kind import shown
 from toolkit.even_choice import even_choice
 from toolkit.head import Bools, Floats
 from toolkit.records import ImageRecord
+from toolkit.signatures import BITS, Signature
 from toolkit.split import Share
 
 #: Pictures that are kept, evenly of all classes; of the default network 2 kB each, of Inception v3 4 kB.
@@ -40,6 +46,9 @@ MOST_PICTURES = 20_000
 _MOST_BYTES = 1 << 30
 _SHARES: tuple[Share, ...] = get_args(Share)
 _GROUP = re.compile("[0-9a-f]{16,128}")
+_REQUIRED, _LOOKS = ("digests", "shares", "truth", "features", "names"), ("signatures", "spreads")
+# Stands for a picture that nobody looked at.
+_UNSEEN = Signature(np.zeros(BITS, np.bool_), math.nan)
 
 
 @dataclass(frozen=True)
@@ -51,12 +60,14 @@ class StoredFeatures:
         shares: the share of each.
         truth: bool (pictures, classes).
         features: float16 (pictures, features).
+        signatures: content digest -> looks, of those that somebody looked at.
     """
 
     images: tuple[ImageRecord, ...]
     shares: tuple[Share, ...]
     truth: Bools
     features: NDArray[np.float16]
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -68,6 +79,7 @@ class StoredFeatures:
         images: Mapping[Share, Sequence[ImageRecord]],
         truth: Mapping[Share, Bools],
         features: Mapping[Share, Floats],
+        signatures: Mapping[str, Signature],
         seed: int,
     ) -> StoredFeatures:
         """The rows of all shares, ``MOST_PICTURES`` at most, evenly of all classes.
@@ -77,6 +89,7 @@ class StoredFeatures:
             images: the pictures of each share ...
             truth: ... what is true of them ...
             features: ... and their features, float32 (pictures, features).
+            signatures: content digest -> looks, where they are known.
             seed: of the choice.
         """
         rows = [(share, image) for share in _SHARES for image in images[share]]
@@ -87,12 +100,14 @@ class StoredFeatures:
         stacked = np.concatenate([features[share] for share in _SHARES])[chosen]
         half = np.clip(stacked, -limit, limit).astype(np.float16)
         truths = np.concatenate([truth[share] for share in _SHARES])[chosen]
-        return cls(records, tuple(rows[row][0] for row in chosen), truths, half)
+        looks = {image.digest: signatures[image.digest] for image in records if image.digest in signatures}
+        return cls(records, tuple(rows[row][0] for row in chosen), truths, half, looks)
 
     def write(self, path: Path) -> None:
         """Write the file."""
         digests = b"".join(bytes.fromhex(image.digest) for image in self.images)
         names = [[str(image.path), image.group] for image in self.images]
+        looks = [self.signatures.get(image.digest, _UNSEEN) for image in self.images]
         np.savez(
             path,
             digests=np.frombuffer(digests, np.uint8).reshape(-1, 32),
@@ -100,7 +115,22 @@ class StoredFeatures:
             truth=self.truth,
             features=self.features,
             names=np.frombuffer(json.dumps(names).encode(), np.uint8),  # ASCII: surrogates come as escapes
+            signatures=np.packbits([signature.bits for signature in looks], axis=1).reshape(-1, BITS // 8),
+            spreads=np.array([signature.spread for signature in looks], np.float32),
         )
+
+    @staticmethod
+    def are_current(folder: Path) -> bool:
+        """Whether a bundle has the file, with all that this version writes into it.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            with zipfile.ZipFile(folder / FEATURES_FILE) as archive:
+                return {f"{name}.npy" for name in (*_REQUIRED, *_LOOKS)} <= set(archive.namelist())
+        except (FileNotFoundError, zipfile.BadZipFile):
+            return False
 
     @classmethod
     def read(cls, folder: Path, classes: int, width: int) -> StoredFeatures | None:
@@ -141,10 +171,13 @@ def _read_arrays(path: Path, classes: int, width: int) -> dict[str, NDArray[Any]
         if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
             raise ValueError("it is far too large")
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        arrays = {name: np.asarray(stored[name]) for name in ("digests", "shares", "truth", "features", "names")}
+        looks = _LOOKS if _LOOKS[0] in stored.files else ()
+        arrays = {name: np.asarray(stored[name]) for name in (*_REQUIRED, *looks)}
     count = len(arrays["digests"])
     shapes = {"digests": (count, 32), "shares": (count,), "truth": (count, classes), "features": (count, width)}
+    shapes |= {"signatures": (count, BITS // 8), "spreads": (count,)}
     dtypes = {"digests": "u1", "shares": "u1", "truth": "?", "features": "f2", "names": "u1"}
+    dtypes |= {"signatures": "u1", "spreads": "f4"}
     for name, array in arrays.items():
         if array.dtype != np.dtype(dtypes[name]) or array.shape != shapes.get(name, array.shape):
             raise ValueError(f"{name} is {array.dtype} {array.shape}")
@@ -163,4 +196,13 @@ def _checked(arrays: Mapping[str, NDArray[Any]], names: Any) -> StoredFeatures:
             raise ValueError("a picture has no name or group")
         images.append(ImageRecord(Path(path), tuple(int(i) for i in truth.nonzero()[0]), digest, group))
     shares = tuple(_SHARES[int(number)] for number in arrays["shares"])
-    return StoredFeatures(tuple(images), shares, arrays["truth"], arrays["features"])
+    return StoredFeatures(tuple(images), shares, arrays["truth"], arrays["features"], _looks(digests, arrays))
+
+
+def _looks(digests: Sequence[str], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Signature]:
+    """Content digest -> looks, of the pictures that somebody looked at."""
+    if _LOOKS[0] not in arrays:
+        return {}
+    bits = np.unpackbits(arrays["signatures"], axis=1).astype(np.bool_)
+    rows = zip(digests, bits, arrays["spreads"].tolist(), strict=True)
+    return {digest: Signature(row, spread) for digest, row, spread in rows if math.isfinite(spread)}

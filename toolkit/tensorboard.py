@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converters.atomic import write_bytes
 from runtime.errors import MissingPackageError, UsageError
 from runtime.file_kind import shown
-from toolkit.atomic import write_bytes
 from toolkit.confusion_picture import confusion_counts, confusion_png
 from toolkit.projector import Embeddings, write_embeddings
 from toolkit.retrain_progress import CurvePoint

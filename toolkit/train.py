@@ -98,6 +98,8 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
         tail = begin_report(prepared, options.mode, aside)
         fitted = fit(prepared, options, reports, notify)
     prepared = fitted.prepared
+    if fitted.balance.uneven:
+        notify(str(fitted.balance))
     keep, lost = loading.result()
     if lost:
         notify(f"changed or removed since they were read, and not kept in the model's folder: {lost} pictures")
@@ -108,8 +110,9 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
         notify(f"none of these: {judged.rejection}")
     if judged.by_folds is not None:
         notify(f"each training and validation picture by a head that never saw it: {judged.by_folds}")
-    held_out = hold_out(fitted.data, prepared.index.labels, judged.head.penalty, options.head, prepared.index.task)
-    judged = replace(judged, held_out=held_out)
+    if not fitted.backbone.was_trained:
+        held_out = hold_out(fitted.data, prepared.index.labels, judged.head.penalty, options.head, prepared.index.task)
+        judged = replace(judged, held_out=held_out)
     content = _content(prepared, fitted, judged, keep, options)
     written = not content.stands_in(options.output_dir)
     if written:
@@ -176,7 +179,7 @@ def _content(
         provenance=_provenance(prepared, fitted, head, keep, options),
     )
     report = report_content(name, prepared, fitted, judged, options)
-    metrics = report_metrics(report) | _more_metrics(judged, options)
+    metrics = report_metrics(report) | _more_metrics(fitted, judged, options)
     scores = dict(zip(judged.evaluations["test"].digests, judged.evaluations["test"].scores, strict=True))
     test_scores = [scores[image.digest] for image in test]
     stacked = np.stack(test_scores) if test_scores else np.zeros((0, head.classes), np.float32)
@@ -190,6 +193,7 @@ def _stored_features(prepared: Prepared, fitted: Fitted, options: TrainOptions) 
         {share: prepared.images(share) for share in SHARES},
         {share: fitted.data[share].truth for share in SHARES},
         {share: fitted.data[share].features for share in SHARES},
+        prepared.signatures,
         options.seed,
     )
 
@@ -213,7 +217,7 @@ def _toolkit_version() -> str:
     return package_version("edge-export-toolkit") or "from source"
 
 
-def _more_metrics(judged: Judged, options: TrainOptions) -> dict[str, Any]:
+def _more_metrics(fitted: Fitted, judged: Judged, options: TrainOptions) -> dict[str, Any]:
     """Figures that the report shows as sentences."""
     return {
         "penalty": judged.head.penalty,
@@ -224,6 +228,7 @@ def _more_metrics(judged: Judged, options: TrainOptions) -> dict[str, Any]:
             label: {"rejected": held.rejected.to_json(), "known_rejected": held.known.to_json()}
             for label, held in judged.held_out.items()
         },
+        "class_weights": fitted.balance.to_json(),
         "thresholds": dict(judged.thresholds),
         "split": {
             "validation_percentage": options.split.validation_percentage,

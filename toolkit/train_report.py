@@ -23,6 +23,9 @@ from toolkit.report.page import page_template
 from toolkit.report.versions import versions
 from toolkit.split import Share
 
+_NOT_HELD_OUT = (
+    "not measured: a head can be trained again without a class, but the network itself has learned from all of them"
+)
 _NO_HEAT = "There are none: this network does not end in a global average pool."
 
 
@@ -48,9 +51,9 @@ def report_content(
         facts=_facts(prepared, fitted, judged, options),
         charts=fitted.charts,
         reliability={f"{when} temperature scaling": plot for when, plot in judged.reliability.items()},
-        reliability_note=f"Measured on {judged.calibration.where}: the model did not learn from them.",
+        reliability_note=_where_measured(fitted, judged),
         composition=_composition(prepared),
-        tables=_held_out_table(judged.held_out),
+        tables=_held_out_table(judged.held_out, judged.head.penalty),
         notes=tuple(notes),
         command=options.command,
         versions=versions() | {"keras": package_version("keras") or ""},
@@ -119,11 +122,28 @@ def _facts(prepared: Prepared, fitted: Fitted, judged: Judged, options: TrainOpt
         "accuracy by folds": f"{judged.by_folds}: training and validation pictures, each by a head that never saw it"
         if judged.by_folds is not None
         else "",
+        "class weights": str(fitted.balance),
         "calibration": str(judged.calibration),
         "unknown": str(judged.rejection),
+        "unknown classes": _NOT_HELD_OUT
+        if prepared.index.task == "single-label" and fitted.backbone.was_trained
+        else "",
         "seed": str(options.seed),
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _where_measured(fitted: Fitted, judged: Judged) -> str:
+    """Which pictures the calibration was measured on, and who had learned from them."""
+    if not judged.reliability:
+        return ""
+    evidence = fitted.evidence
+    if evidence is not None and evidence.held_out is not None:
+        shares = " and ".join(share for share in evidence.shares if len(fitted.data[share]))
+        text = f"Measured on the {shares} pictures, each answered by a head that never saw it."
+    else:
+        text = "Measured on the validation pictures, from which no weight was learned."
+    return text + " The temperature was fitted on the same answers." * bool(judged.calibration.images)
 
 
 def _composition(prepared: Prepared) -> Composition:
@@ -142,7 +162,7 @@ def _composition(prepared: Prepared) -> Composition:
     )
 
 
-def _held_out_table(held_out: dict[str, HeldOut]) -> tuple[Table, ...]:
+def _held_out_table(held_out: dict[str, HeldOut], penalty: float) -> tuple[Table, ...]:
     if not held_out:
         return ()
     rows = tuple(
@@ -151,10 +171,12 @@ def _held_out_table(held_out: dict[str, HeldOut]) -> tuple[Table, ...]:
     )
     return (
         Table(
-            "Pictures of classes that training never saw",
+            "Pictures of classes that the head never saw",
             ("class held out", "of its pictures answered unknown", "of the other test pictures answered unknown"),
             rows,
-            f"The limit rejects {HELD_OUT_RATE:.0%} of the known validation pictures; the head never saw the class.",
+            f"Each class was left out once, and a linear head with penalty {penalty:g} trained on the others. The "
+            f"limit rejects {HELD_OUT_RATE:.0%} of their validation pictures. The network below is the same each time; "
+            "it was not trained here.",
         ),
     )
 

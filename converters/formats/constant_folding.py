@@ -35,7 +35,7 @@ def fold_constants(graph: Any, output_name: str) -> Any:
     replacement = dict(zip(computed, values, strict=True))
     for node in folded.node:
         if node.name in replacement:
-            _become_constant(tf, node, replacement[node.name])
+            become_constant(tf, node, replacement[node.name])
     return tf.compat.v1.graph_util.extract_sub_graph(folded, [output_name])
 
 
@@ -56,7 +56,8 @@ def _sources(node: Any) -> list[str]:
     return [name.removeprefix("^").partition(":")[0] for name in node.input]
 
 
-def _become_constant(tf: Any, node: Any, value: Any) -> None:
+def become_constant(tf: Any, node: Any, value: Any) -> None:
+    """Make a node a constant of this value, a numpy array."""
     node.op = "Const"
     del node.input[:]
     node.attr.clear()

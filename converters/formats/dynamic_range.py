@@ -1,13 +1,16 @@
 """A float32 ``.tflite`` at a quarter of its size: weights in int8, inputs, outputs and activations in float32.
 
 The interpreter quantises each layer's input when it runs and multiplies integers ("hybrid" operators). No calibration
-pictures are needed. Weights are as TensorFlow's converter stores them, but a dense layer has one scale for all: a
-scale a row makes it FULLY_CONNECTED version 12, which tflite-runtime 2.14 refuses.
+pictures are needed; with some, biases take back what rounding shifts: the mean difference of a score to float32 was
+0.0020 on 270 photographs of flowers (MobileNet v1), 0.0057 without and 0.0058 with TensorFlow's converter. Weights are
+as that stores them, but a dense layer has one scale for all: a scale a row makes it FULLY_CONNECTED version 12, which
+tflite-runtime 2.14 refuses.
 """
 
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 
 from converters.flatbuffer_model import pack_model, unpack_model
 from converters.layerwise import LayerwiseModel
+from converters.mean_inputs import Means, drop_unused_buffers, shift_bias
 
 #: Weights of fewer values stay in float, as with TensorFlow's converter: they save nothing and cost accuracy.
 LEAST_VALUES = 1024
@@ -32,11 +36,12 @@ _VERSION = {_CONV: 5, _DEPTHWISE: 6, _FULLY_CONNECTED: 9}
 _LARGEST = 127
 
 
-def to_dynamic(float32: bytes) -> bytes:
+def to_dynamic(float32: bytes, means: Means | None = None) -> bytes:
     """Store the weights of convolutions and dense layers in int8.
 
     Args:
         float32: a ``.tflite`` file with float weights.
+        means: of ``mean_inputs``; None leaves the biases as they are.
 
     Returns:
         The same network with the same inputs and outputs. Small weights, weights that are no numbers and those of
@@ -47,21 +52,51 @@ def to_dynamic(float32: bytes) -> bytes:
     """
     model = unpack_model(float32)
     view = LayerwiseModel(model, [])
+    stored: dict[int, _Rounded] = {}
     for operator in view.operators:
         code = view.code(operator)
         if code not in _VERSION or not _takes_integers(view, operator):
             continue
         index = int(operator.inputs[_WEIGHT])
-        tensor = view.graph.tensors[index]
-        if tensor.type == _FLOAT32:  # else it is of several operators, and done
-            if (weights := _weights(view, index)) is None:
-                continue
-            _store(view, index, weights, _CHANNEL_AXIS[code])
+        if (weights := _weights(view, index)) is None:
+            continue
+        rounded = stored[index] = stored.get(index) or _round(weights, _CHANNEL_AXIS[code])
+        shift_bias(view, operator, weights - rounded.real(), means)
         if code == _FULLY_CONNECTED:
             operator.builtinOptions = copy.copy(operator.builtinOptions)
             operator.builtinOptions.asymmetricQuantizeInputs = True
         opcode = model.operatorCodes[operator.opcodeIndex]
         opcode.version = max(opcode.version, _VERSION[code])
+    for index, rounded in stored.items():
+        _store(view, index, rounded)
+    drop_unused_buffers(model)
+    return pack_model(model)
+
+
+def take_back_rounding(float32: bytes, means: Means) -> bytes:
+    """A float network whose biases make up for what its weights will lose when they are rounded to int8.
+
+    For quantisers that do not correct biases themselves, such as that of int16x8.
+
+    Args:
+        float32: a ``.tflite`` file with float weights.
+        means: of ``mean_inputs``.
+
+    Returns:
+        The network with other biases: right once its weights are rounded, a little off until then.
+    """
+    model = unpack_model(float32)
+    view = LayerwiseModel(model, [])
+    for operator in view.operators:
+        if (code := view.code(operator)) not in _VERSION:
+            continue
+        index = int(operator.inputs[_WEIGHT])
+        if view.graph.tensors[index].type != _FLOAT32 or view.constant(index) is None:
+            continue
+        weights = view.constant_values(index, "<f4").reshape([int(n) for n in view.graph.tensors[index].shape])
+        if np.isfinite(weights).all():
+            shift_bias(view, operator, weights - _round(weights, _CHANNEL_AXIS[code]).real(), means)
+    drop_unused_buffers(model)
     return pack_model(model)
 
 
@@ -88,32 +123,46 @@ def _takes_integers(view: LayerwiseModel, operator: Any) -> bool:
 
 def _weights(view: LayerwiseModel, index: int) -> NDArray[np.float32] | None:
     """Of a large enough constant, in its shape."""
+    if view.graph.tensors[index].type != _FLOAT32:
+        return None
     values = view.constant_values(index, "<f4")
     if values.size < LEAST_VALUES or not np.isfinite(values).all():
         return None
     return values.reshape([int(n) for n in view.graph.tensors[index].shape])
 
 
-def _store(view: LayerwiseModel, index: int, weights: NDArray[np.float32], axis: int | None) -> None:
-    """Put integers in place of the weights."""
-    from ai_edge_litert import schema_py_generated as schema
+@dataclass(frozen=True)
+class _Rounded:
+    """Weights as integers, their scales in a shape that goes with them, and the axis that these lie along."""
 
+    integers: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    axis: int | None
+
+    def real(self) -> NDArray[np.float32]:
+        return self.integers * self.scales
+
+
+def _round(weights: NDArray[np.float32], axis: int | None) -> _Rounded:
     others = tuple(n for n in range(weights.ndim) if n != axis)
     largest = np.abs(weights).max(axis=others, keepdims=True)
     # A channel of zeros may have any scale; so has one whose values are too small for a scale in float32.
     scales = np.where(largest < _LARGEST * np.finfo(np.float32).tiny, 1, largest / _LARGEST).astype(np.float32)
-    integers = np.rint(weights / scales).clip(-_LARGEST, _LARGEST).astype(np.int8)
+    return _Rounded(np.rint(weights / scales).clip(-_LARGEST, _LARGEST).astype(np.int8), scales, axis)
+
+
+def _store(view: LayerwiseModel, index: int, rounded: _Rounded) -> None:
+    """Put integers in place of the weights."""
+    from ai_edge_litert import schema_py_generated as schema
+
     quantization = schema.QuantizationParametersT()
-    quantization.scale = scales.reshape(-1)
-    quantization.zeroPoint = np.zeros(scales.size, np.int64)
-    quantization.quantizedDimension = axis or 0
+    quantization.scale = rounded.scales.reshape(-1)
+    quantization.zeroPoint = np.zeros(rounded.scales.size, np.int64)
+    quantization.quantizedDimension = rounded.axis or 0
     tensors, buffers = view.graph.tensors, view.model.buffers
-    buffer = copy.copy(buffers[tensors[index].buffer])
-    buffer.data = np.frombuffer(integers.tobytes(), np.uint8)
+    buffer = copy.copy(buffers[0])
+    buffer.data = np.frombuffer(rounded.integers.tobytes(), np.uint8)
+    buffers.append(buffer)
     tensors[index] = copy.copy(tensors[index])
     tensors[index].type, tensors[index].quantization = _INT8, quantization
-    if sum(other.buffer == tensors[index].buffer for graph in view.model.subgraphs for other in graph.tensors) > 1:
-        buffers.append(buffer)
-        tensors[index].buffer = len(buffers) - 1
-    else:
-        buffers[tensors[index].buffer] = buffer
+    tensors[index].buffer = len(buffers) - 1

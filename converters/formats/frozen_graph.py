@@ -1,14 +1,17 @@
-"""Keras model to a frozen GraphDef (``.pb``), as ``retrain.py`` wrote it and ``label_image.py`` reads it."""
+"""A model as a frozen GraphDef (``.pb``), as ``retrain.py`` wrote it and ``label_image.py`` reads it."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
+from converters.atomic import write_bytes
+from converters.formats.beside import write_beside
 from converters.formats.constant_folding import fold_constants
-from converters.formats.tracing import traced_model
+from converters.formats.tracing import TensorFlowSource, traced_model
 from converters.tensorflow import import_tensorflow
-from runtime.errors import UsageError
+from runtime.errors import EdgeExportError, ModelError, UsageError, first_line
 from runtime.quiet import quiet_stderr
 
 #: Of the Placeholder, as in the frozen MobileNet graphs that retrain.py started from.
@@ -52,14 +55,60 @@ def frozen_graph(model: Any, output_name: str = OUTPUT_NAME) -> bytes:
         UsageError: no node can have that name.
     """
     check_output_name(output_name)
+    return _frozen(traced_model(model, input_name=INPUT_NAME, output_name=output_name), output_name)
+
+
+def write(source: TensorFlowSource, folder: Path, stem: str) -> list[Path]:
+    """Write ``STEM.pb`` from ``input:0`` to ``final_result:0``, with labels and specification beside it.
+
+    Args:
+        source: what is converted.
+        folder: for the files.
+        stem: of their names, which the file system takes.
+
+    Returns:
+        The files.
+
+    Raises:
+        ModelError: the source is not one of TensorFlow's, or its graph cannot be frozen.
+        DataError: the files cannot be written.
+    """
+    function = source.traced(INPUT_NAME, OUTPUT_NAME)
+    try:
+        content = _frozen(function, OUTPUT_NAME)
+    except EdgeExportError:
+        raise
+    except Exception as error:  # whatever comes up in TensorFlow with a graph of somebody else's
+        raise ModelError(f"TensorFlow cannot freeze the model: {first_line(error)}") from error
+    path = folder / f"{stem}.pb"
+    write_bytes(path, content)
+    return [path, *write_beside(source.spec, folder, stem)]
+
+
+def _frozen(function: Any, output_name: str) -> bytes:
+    """Of a ``tf.function`` with one signature."""
     tf = import_tensorflow()
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     with quiet_stderr():
-        function = traced_model(model, input_name=INPUT_NAME, output_name=output_name)
         graph = convert_variables_to_constants_v2(function.get_concrete_function()).graph.as_graph_def()
         graph = fold_constants(graph, output_name)
+    _check_stateless(graph)
     return bytes(_for_old_readers(tf, graph).SerializeToString(deterministic=True))
+
+
+def _check_stateless(graph: Any) -> None:
+    """Refuse tables, variables and queues: a graph on its own cannot hold what is in them.
+
+    Freezing leaves a table's place open, as a second input.
+    """
+    from tensorflow.python.framework import op_def_registry
+
+    for node in graph.node:
+        definition = op_def_registry.get(node.op)
+        kept = definition is not None and any(attribute.name == "shared_name" for attribute in definition.attr)
+        if kept or (node.op == "Placeholder" and node.name != INPUT_NAME):
+            raise ModelError(f"the model keeps values in {node.op} {node.name!r}, which a frozen graph cannot hold")
 
 
 def _for_old_readers(tf: Any, graph: Any) -> Any:

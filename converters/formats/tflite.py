@@ -107,9 +107,11 @@ def quantize_int16x8(float32: bytes, ranges: Ranges) -> bytes:
         return np.dtype(name).num
 
     with quiet_stderr():
-        quantizer = Calibrator(_calibrated(float32, ranges))._calibrator
+        # The calibrator works on the bytes where they lie: both must live until it is done.
+        content = _calibrated(float32, ranges)
+        calibrator = Calibrator(content)
         return bytes(
-            quantizer.QuantizeModel(
+            calibrator._calibrator.QuantizeModel(
                 number("float32"), number("float32"), False, number("int16"), number("int64"), False, False
             )
         )

@@ -1,10 +1,32 @@
-"""A Keras model as one TensorFlow function, from which the TensorFlow formats are made."""
+"""A model as one TensorFlow function, from which the TensorFlow formats are made."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from converters.tensorflow import import_tensorflow
+from runtime.spec import ModelSpec
+
+
+class TensorFlowSource(Protocol):
+    """What the TensorFlow formats are made from; every ``converters.source.Source`` that is no ``.tflite`` is one."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Of the model."""
+        ...
+
+    def traced(self, input_name: str, output_name: str) -> Any:
+        """As ``traced_model`` gives it; the scores are probabilities.
+
+        Raises:
+            ModelError: the model cannot be had as TensorFlow operations.
+        """
+        ...
+
+    def keras_model(self) -> Any | None:
+        """The ``keras.Model`` that takes normalised float32 pictures; None where there is none."""
+        ...
 
 
 def traced_model(model: Any, *, input_name: str, output_name: str) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from toolkit.dataset import index_folder
 from toolkit.folders import default_cache_dir
-from toolkit.grouping import group_images
+from toolkit.grouping import group_images, groups_of
 from toolkit.records import DatasetIndex
 from toolkit.signatures import Signature, SignatureCache
 
@@ -53,7 +53,8 @@ def read_pictures(folder: Path, cache_dir: Path) -> DatasetIndex:
         def look(digest: str, image: Any, path: Path) -> None:
             signatures[digest] = cache.signature(digest, image, path)
 
-        return group_images(index_folder(folder, look=look), signatures)
+        index = index_folder(folder, look=look)
+    return group_images(index, groups_of(index, signatures))
 
 
 def link_fold(index: DatasetIndex, folds: int, fold: int, work: Path, parting: int = 0) -> dict[str, str]:

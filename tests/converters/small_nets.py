@@ -133,3 +133,32 @@ def float_tensors(model: bytes) -> list[str]:
     """Names of the tensors that are no integers."""
     whole = {2, 3, 9, 4}  # INT32, UINT8, INT8, INT64 of the schema's TensorType
     return [t.name.decode() for t in unpack_model(model).subgraphs[0].tensors if t.type not in whole]
+
+
+def make_wide() -> Net:
+    """A float network with large kernels of all three kinds, and one small one; no int8 file."""
+    import keras
+
+    from converters.formats.tflite import convert_float32
+
+    layers = keras.layers
+    keras.utils.set_random_seed(3)
+    source = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(8, 3, 2, padding="same", activation="relu6")(source)
+    x = layers.Conv2D(128, 3, padding="same", activation="relu6")(x)
+    x = layers.DepthwiseConv2D(3, padding="same", activation="relu6")(x)
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(256, 1, activation="relu6")(x))
+    model = keras.Model([source], layers.Dense(CLASSES, activation="softmax")(x))
+    rng = np.random.default_rng(4)
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([kernel * 8, rng.normal(0, 0.3, bias.shape)])
+    return Net(model, convert_float32(model), b"", pictures(20), pixels(127.5, 127.5))
+
+
+def tensorflow_converter(model: Any) -> Any:
+    """TensorFlow's own, to compare with."""
+    import tensorflow as tf
+
+    shape = (1, *model.inputs[0].shape[1:])
+    traced = tf.function(lambda image: model([image]), input_signature=[tf.TensorSpec(shape, tf.float32)])
+    return tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()])

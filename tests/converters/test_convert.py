@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import make, source
+from converters import make, rescue, source
 from converters.bundle import CALIBRATION_FILE, MODEL_FILE, TEST_IMAGES_FILE, TEST_SPLIT_FILE
 from converters.convert import Conversion, ConversionError, convert
 from converters.flatbuffer_model import pack_model, unpack_model
 from converters.options import ConvertOptions
+from converters.quantization.choice import Attempt, Choice
 from runtime.classifier import Classifier
 from runtime.errors import ModelError, UsageError
 from runtime.spec import SPEC_FILE_NAME
@@ -67,7 +68,7 @@ def test_float_alone(bundle: Path) -> None:
     told: list[str] = []
     conversion = convert(bundle, notify=told.append)
     assert conversion.fresh
-    assert set(content(bundle / "export")) == {"export.json", "shapes_float32.tflite"}
+    assert set(content(bundle / "export")) == {"export.html", "export.json", "shapes_float32.tflite"}
     assert told == ["Loading the trained model", "Converting to float32", told[-1]]
     assert told[-1].startswith("Checking shapes_float32.tflite on ")
     (entry,) = conversion.report["files"]
@@ -82,7 +83,7 @@ def test_both_kinds(converted_once: Conversion) -> None:
     folder, report = converted_once.folder, converted_once.report
     names = [entry["file"] for entry in report["files"]]
     assert names == ["shapes_float32.tflite", "shapes_int8.tflite"]
-    assert set(content(folder)) == {"export.json", *names}
+    assert set(content(folder)) == {"export.html", "export.json", *names}
     assert json.loads((folder / "export.json").read_bytes()) == report
     split = json.loads((folder.parent / TEST_SPLIT_FILE).read_bytes())["images"]
     assert [row["sha256"] for row in report["test_scores"]] == [image["sha256"] for image in split]
@@ -146,7 +147,7 @@ def test_a_changed_bundle_is_converted_anew_and_stale_files_go(converted: Path) 
     edit_json(converted / SPEC_FILE_NAME, lambda spec: spec.update(name="renamed"))
     (converted / "export" / "mine.txt").write_text("of the user", encoding="utf-8")
     assert convert(converted, ConvertOptions()).fresh
-    assert set(content(converted / "export")) == {"export.json", "renamed_float32.tflite", "mine.txt"}
+    assert set(content(converted / "export")) == {"export.html", "export.json", "renamed_float32.tflite", "mine.txt"}
 
 
 @pytest.mark.parametrize("name", [MODEL_FILE, CALIBRATION_FILE, TEST_IMAGES_FILE])
@@ -171,7 +172,8 @@ def destroy(model: bytes, answer: int) -> bytes:
     return pack_model(contents)
 
 
-def test_a_file_that_loses_too_much_is_refused(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def spoil_int8(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trained model is right throughout; the first int8 file gives one answer to all pictures."""
     rows = json.loads((converted / "export" / "export.json").read_bytes())["test_scores"]
     answers = [int(np.argmax(row["trained"])) for row in rows]
 
@@ -182,20 +184,42 @@ def test_a_file_that_loses_too_much_is_refused(converted: Path, monkeypatch: pyt
     edit_json(converted / TEST_SPLIT_FILE, let_the_trained_model_be_right)
     real, wrong = make.correct_biases, min(range(4), key=answers.count)
     monkeypatch.setattr(make, "correct_biases", lambda *arguments: destroy(real(*arguments), wrong))
+
+
+def test_a_file_that_loses_too_much_is_refused(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil_int8(converted, monkeypatch)
+    # Nothing else that is tried is any better.
+    monkeypatch.setattr(rescue, "best_int8", lambda *_: Choice(b"", Attempt("int8", "int8", 0, None), (), "no way"))
     with pytest.raises(ConversionError) as caught:
         convert(converted, both(max_accuracy_drop=2.0))
     message = str(caught.value)
     assert caught.value.exit_code == 1
     assert message.startswith("shapes_int8.tflite loses ")
-    for advice in ("--calibration-images", "architecture", "float32", "--max-accuracy-drop"):
+    for advice in ("--calibration-images", "architecture", "float32", "--max-accuracy-drop", "no way"):
         assert advice in message
-    assert set(content(converted / "export")) == {"export.json", "shapes_float32.tflite"}
+    assert set(content(converted / "export")) == {"export.html", "export.json", "shapes_float32.tflite"}
     report = json.loads((converted / "export" / "export.json").read_bytes())
     assert report == caught.value.conversion.report
     assert [(entry["kind"], entry["accepted"]) for entry in report["files"]] == [("float32", True), ("int8", False)]
     assert report["files"][1]["accuracy_drop"] > 2
     # Nor is it spoken of when the float file alone is asked for.
     assert [entry["kind"] for entry in convert(converted).report["files"]] == ["float32"]
+
+
+def test_what_loses_too_much_is_made_another_way(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil_int8(converted, monkeypatch)
+    told: list[str] = []
+    conversion = convert(converted, both(max_accuracy_drop=2.0), told.append)
+    report = conversion.report
+    assert [attempt["accepted"] for attempt in report["int8_attempts"]][0] is False
+    assert any(attempt["accepted"] for attempt in report["int8_attempts"])
+    taken = next(entry for entry in report["files"] if entry["kind"] == report["int8_stand_in"])
+    assert taken["accepted"]
+    assert taken["accuracy_drop"] <= 2
+    assert (conversion.folder / taken["file"]).is_file()
+    assert any(line.startswith("Took ") for line in told)
+    monkeypatch.undo()
+    assert not convert(converted, both(max_accuracy_drop=2.0)).fresh
 
 
 def test_a_stricter_limit_is_tried_again(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +244,7 @@ def test_float32_where_int8_fails(converted: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(ConversionError) as caught:
         convert(converted, both(force=True))
     assert str(caught.value) == "TensorFlow cannot convert the model to int8: no such operator"
-    assert set(content(converted / "export")) == {"export.json", "shapes_float32.tflite"}
+    assert set(content(converted / "export")) == {"export.html", "export.json", "shapes_float32.tflite"}
     monkeypatch.setattr(source, "convert_float32", fail)
     with pytest.raises(ModelError, match="^TensorFlow cannot convert the model to float32: no such operator$"):
         convert(converted, both(force=True))
@@ -247,7 +271,7 @@ def test_no_test_pictures(shapes: Path, small_bundle: Path, tmp_path: Path) -> N
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such model folder"):
+    with pytest.raises(UsageError, match="no such file or folder"):
         convert(tmp_path / "nothing")
 
 

@@ -165,5 +165,5 @@ def test_any_name_is_a_file_in_the_output_folder(bundle: Path, tmp_path: Path, n
     (bundle / SPEC_FILE_NAME).write_text(json.dumps(spec | {"name": name}), encoding="utf-8")
     target = tmp_path / "two\nlines and 花"
     convert(bundle, ConvertOptions(output_dir=target))
-    assert {path.name for path in target.iterdir()} == {"export.json", file}
+    assert {path.name for path in target.iterdir()} == {"export.html", "export.json", file}
     assert json.loads((target / "export.json").read_bytes())["name"] == name

@@ -36,7 +36,13 @@ def entry(**changes: Any) -> dict[str, Any]:
         "unknown": 0,
         "unknown_changed": 0,
         "largest_score_difference": 0.0194,
+        "changed": {"better": [1], "worse": [2, 3], "other": [], "chance": 0.5},
+        "interpreter": "ai-edge-litert 2.3.0",
+        "threads": 2,
         "latency_ms": 1.234,
+        "latency_one_thread_ms": 2.345,
+        "peak_memory": 12_400_000,
+        "floor": None,
     } | changes
 
 
@@ -45,12 +51,13 @@ def test_table() -> None:
     report = {"trained": {"accuracy": entry()["accuracy"], "unknown": 1}, "files": files}
     lines = export_table(report).splitlines()
     measured = ["90.0% (N=10)", "59.6% - 98.2%"]
-    header = ["file", "size", "test accuracy", "95 % interval", "drop", "agreement", "unknown", "score diff", "latency"]
+    header = ["file", "size", "test accuracy", "95 % interval", "drop", "better/worse", "agreement", "score diff"]
+    figures = [*measured, "1.5 points", "1/2", "95.0%", "0.019", "1.2 ms", "2.3 ms", "12 MB"]
     assert [re.split(" {2,}", line) for line in (lines[0], *lines[2:])] == [
-        header,
+        [*header, "2 threads", "1 thread", "memory", "unknown"],
         ["(trained model)", *measured, "1"],
-        ["x_int8.tflite", "3.52 MB", *measured, "1.5 points", "95.0%", "0", "0.019", "1.2 ms"],
-        ["花.tflite (2) (refused)", "3.52 MB", *measured, "1.5 points", "95.0%", "4, 3 changed", "0.019", "1.2 ms"],
+        ["x_int8.tflite", "3.52 MB", *figures, "0"],
+        ["花.tflite (2) (refused)", "3.52 MB", *figures, "4, 3 changed"],
     ]
     assert len({text_width(line) for line in (*lines[:2], *lines[3:])}) == 1
 
@@ -69,7 +76,7 @@ def test_text(converted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0].startswith("the files are there and up to date")
     assert lines[1].startswith("file  ")
     assert [line.split()[0] for line in lines[3:6]] == ["(trained", "shapes_float32.tflite", "shapes_int8.tflite"]
-    assert lines[-2] == f"files in {converted / 'export'}"
+    assert lines[-2].startswith(f"files in {converted / 'export'}; export.html shows")
     model = converted / "export" / "shapes_int8.tflite"
     assert lines[-1] == f"next: runtime classify --model '{model}' PICTURE"
     assert printed.err == ""
@@ -94,23 +101,21 @@ def test_what_happens_goes_to_standard_error(
 def test_a_refused_file_is_exit_1_with_the_table(
     converted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from converters import convert as module
-
-    monkeypatch.setattr(module, "is_accepted", lambda *_: False)
+    monkeypatch.setattr("converters.prove.is_accepted", lambda *_: False)
     monkeypatch.setattr("converters.report.is_accepted", lambda *_: False)
-    monkeypatch.setattr(module, "_advice", lambda *_: "loses 50 points")
+    monkeypatch.setattr("converters.prove._advice", lambda *_: "loses 50 points")
     assert main(["convert", str(converted), "--output-dir", str(tmp_path / "files")]) == 1
     printed = capsys.readouterr()
     assert "shapes_float32.tflite (refused)" in printed.out
     assert printed.err.splitlines()[-1] == "toolkit: error: loses 50 points"
-    assert [path.name for path in (tmp_path / "files").iterdir()] == ["export.json"]
+    assert sorted(path.name for path in (tmp_path / "files").iterdir()) == ["export.html", "export.json"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nothing"], 2, "no such model folder: nothing"),
-        (["."], 1, "is not a model bundle"),
+        (["nothing"], 2, "nothing: no such file or folder"),
+        (["."], 2, ". holds no model: neither a bundle of toolkit train nor a SavedModel"),
         ([".", "--max-accuracy-drop", "101"], 2, "must be 0 to 100 points, not 101"),
         ([".", "--max-accuracy-drop", "nan"], 2, "must be 0 to 100 points, not nan"),
         (

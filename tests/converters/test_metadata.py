@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from converters.flatbuffer_model import BUFFER_ALIGNMENT, pack_model, unpack_model
 from converters.formats.tflite import convert_float32
 from converters.metadata import add_metadata
+from converters.metadata_text import MetadataText
 from runtime.associated_files import associated_files, read_associated_file
 from runtime.errors import ModelError
 from runtime.metadata import LabelFile, ModelMetadata, Normalization, find_spec, read_labels, read_metadata
@@ -155,6 +156,33 @@ def test_other_fields(models: Models, tmp_path: Path) -> None:
     assert (metadata.colour_space, metadata.score_threshold) == (None, 0.25)
 
 
+def test_the_users_word_goes_first(models: Models, tmp_path: Path) -> None:
+    spec = replace(SPEC, provenance={"author": "Someone", "license": "Apache-2.0", "toolkit": "1"})
+    text = MetadataText("Näme", "two\nlines", "Žofie", "2.0 (beta)", "CC-BY-4.0")
+    path = tmp_path / "m.tflite"
+    path.write_bytes(add_metadata(models.int8, spec, text))
+    found = read_metadata(ModelFile.read(path))
+    assert found is not None
+    said = (found.name, found.description, found.author, found.version, found.license)
+    assert said == ("Näme", "two\nlines", "Žofie", "2.0 (beta)", "CC-BY-4.0")
+    path.write_bytes(add_metadata(models.int8, spec, MetadataText(author="Žofie")))
+    found = read_metadata(ModelFile.read(path))
+    assert found is not None
+    assert (found.name, found.author, found.version, found.license) == ("Blümen", "Žofie", "1", "Apache-2.0")
+
+
+def test_labels_in_two_languages(models: Models, tmp_path: Path) -> None:
+    german, french = ("eins", "zwei", "drei", "vier", "fünf"), ("un", "un", "trois", "quatre", "cinq")
+    path = tmp_path / "m.tflite"
+    path.write_bytes(add_metadata(models.int8, SPEC, translations={"de": german, "fr": french}))
+    model = ModelFile.read(path)
+    assert [read_labels(model, locale).labels for locale in ("de", "fr")] == [german, french]
+    for locale in (None, "it"):
+        assert read_labels(model, locale).source == "labels.txt"
+    with pytest.raises(ModelError, match="the model has 5 outputs, its labels in de are 4"):
+        add_metadata(models.int8, SPEC, translations={"de": german[:4]})
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -168,6 +196,10 @@ def test_thresholds_that_are_not_global(models: Models, tmp_path: Path, spec: Mo
     metadata = read_metadata(written(tmp_path / "m.tflite", models.int8, spec))
     assert metadata is not None
     assert metadata.score_threshold is None
+    lines = read_associated_file(tmp_path / "m.tflite", "score_calibration.csv")
+    assert metadata.has_score_calibration == (not spec.calibration) == (lines is not None)
+    least = [float(line.split(",")[3]) if line.count(",") == 3 else 0.0 for line in (lines or b"").decode().split("\n")]
+    assert least == ([spec.thresholds.get(label, 0.0) for label in LABELS] if lines else [0.0])
 
 
 def test_archive_can_be_read_in_place(models: Models) -> None:
@@ -204,7 +236,7 @@ def test_metadata_that_share_a_buffer_with_weights(models: Models) -> None:
         entry.name, entry.buffer = b"TFLITE_METADATA", tensor.buffer
     model = add_metadata(pack_model(contents), SPEC)
     assert run(model, models.pictures[0])[2] == run(models.int8, models.pictures[0])[2]
-    assert [entry.name for entry in unpack_model(model).metadata] == [b"TFLITE_METADATA"]
+    assert sorted(entry.name for entry in unpack_model(model).metadata) == [b"TFLITE_METADATA", b"min_runtime_version"]
 
 
 @pytest.mark.parametrize("signature", [b"PK\x05\x06" + bytes(18), b"PK\x05\x06" + b"\xff" * 18])
@@ -268,10 +300,3 @@ def test_damage_anywhere_is_an_error_or_harmless(models: Models) -> None:
             add_metadata(bytes(data), SPEC)
         except ModelError:
             continue
-
-
-def test_read_by_tflite_support(models: Models) -> None:
-    support = pytest.importorskip("tflite_support.metadata", exc_type=ImportError)
-    displayer = support.MetadataDisplayer.with_model_buffer(add_metadata(models.int8, SPEC))
-    assert set(displayer.get_packed_associated_file_list()) == {"labels.txt", "spec.json"}
-    assert '"min_parser_version": "1.0.0"' in displayer.get_metadata_json()

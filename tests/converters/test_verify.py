@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from converters import verify
+from converters import processes
 from converters.accuracy import Accuracy
 from converters.answers import answers
 from converters.metadata import add_metadata
+from converters.min_runtime import MinRuntime
 from converters.verify import Reference, run_in_process, verify_file
 from runtime.errors import ModelError
 from runtime.spec import LabelList, ModelSpec
@@ -143,16 +145,64 @@ def test_how_it_failed(exported: Path, reference: Reference, tmp_path: Path, scr
 
 
 def test_a_model_that_does_not_end(exported: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "_TIMEOUT", 0.01)
+    monkeypatch.setattr(processes, "_TIMEOUT", 0.01)
     with pytest.raises(ModelError, match=r"does not end within 0.01 seconds"):
         run_in_process(exported, reference.images)
 
 
 def test_scores_that_are_no_numbers(exported: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = np.full_like(reference.scores, np.nan)
-    monkeypatch.setattr(verify, "run_in_process", lambda *_: (broken, {}))
+    monkeypatch.setattr("converters.verify.run_in_process", lambda *_: (broken, {}))
     with pytest.raises(ModelError, match="gives scores that are not numbers"):
         verify_file(exported, "int8", reference)
+
+
+def test_what_else_is_known_of_a_file(net: Net, exported: Path, reference: Reference) -> None:
+    result = verify_file(exported, "int8", reference, io="uint8", minimum=MinRuntime.parse("2.14"))
+    assert (result.input, result.output, result.floor) == ("uint8", "uint8", None)
+    assert result.latency_one_thread_ms > 0
+    here = small_nets.scores(net.int8, net.pictures, net.preprocessing)
+    changed = np.flatnonzero(here.argmax(axis=1) != reference.scores.argmax(axis=1))
+    assert result.paired.worse == tuple(changed), "the trained model is always right here"
+    assert (result.paired.better, result.paired.other) == ((), ())
+    written = result.to_json()
+    assert written["operators"] == [{"name": u.name, "version": u.version, "count": u.count} for u in result.uses]
+    assert json.loads(json.dumps(written)) == written
+
+
+def test_a_file_that_is_not_what_it_is_called(net: Net, exported: Path, reference: Reference) -> None:
+    with pytest.raises(
+        ModelError, match=r"^small_int8.tflite is no int8 model with int8 input and output: it holds 2 t"
+    ):
+        verify_file(exported, "int8", reference, io="int8")
+    with pytest.raises(ModelError, match="needs .* version .*, which TensorFlow Lite 1.5.0 does not have"):
+        verify_file(exported, "int8", reference, minimum=MinRuntime.parse("1.5"))
+    spec = ModelSpec("small", "small", "single-label", net.preprocessing, LabelList(tuple("abcde")))
+    exported.write_bytes(add_metadata(net.float32, spec))
+    with pytest.raises(ModelError, match=r"^small_int8.tflite is no int8 model: it holds \d+ operators: "):
+        verify_file(exported, "int8", reference)
+
+
+def test_scores_of_other_classes(exported: Path, reference: Reference) -> None:
+    with pytest.raises(ModelError, match="gives 5 scores for each of 60 pictures; what it is compared with has 4"):
+        verify_file(exported, "int8", replace(reference, scores=reference.scores[:, :4], truth=reference.truth[:, :4]))
+
+
+def test_both_interpreters(exported: Path, reference: Reference, floor_python: Path) -> None:
+    result = verify_file(exported, "int8", reference, floor_python=floor_python)
+    assert result.interpreter.startswith("ai-edge-litert ")
+    assert result.floor is not None
+    assert result.floor.interpreter.startswith("tflite-runtime 2.14")
+    assert np.abs(result.floor.scores - result.scores).max() <= 4 / 256
+    assert result.to_json()["floor"] == result.floor.to_json()
+
+
+def test_the_interpreter_that_fails_is_named(exported: Path, reference: Reference, tmp_path: Path) -> None:
+    crashing = tmp_path / "python"
+    crashing.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    crashing.chmod(0o755)
+    with pytest.raises(ModelError, match=r"does not run on tflite-runtime: the interpreter crashed \(SIGSEGV\)$"):
+        verify_file(exported, "int8", reference, floor_python=crashing)
 
 
 def test_the_floor_interpreter(exported: Path, reference: Reference, floor_python: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ def parser() -> CommandParser:
     commands = root.add_subparsers(metavar="COMMAND", required=True)
     run = commands.add_parser("run")
     run.add_argument("path", metavar="PATH")
+    run.add_argument("--folder", type=Path)
     run.add_argument("--epochs", "--num-epochs", type=int)
     run.add_argument("--rate", type=float)
     run.add_argument("--share", type=share)
@@ -44,6 +46,10 @@ def share(text: str) -> float:
         ("run a --resume=3", "--resume: takes no value; got '3'; see tool run --help"),
         ("run a --r 3", "ambiguous option: --r could match --rate, --resume; see tool run --help"),
         ("run a --epochz=3", "unrecognized arguments: --epochz=3 (is --epochs meant?); see tool run --help"),
+        (
+            "run a --folder=",
+            "--folder: is empty; name a file or a folder (. is the current folder); see tool run --help",
+        ),
         ("run a --wrong\nx", "unrecognized arguments: --wrong x; see tool run --help"),
     ],
 )

@@ -26,6 +26,7 @@ COMMANDS = [
     ("toolkit.cli", "--help"),
     ("toolkit.cli", "train", "--help"),
     ("toolkit.cli", "convert", "--help"),
+    ("toolkit.cli", "verify", "--help"),
     ("toolkit.cli", "evaluate", "--help"),
     ("toolkit.cli", "architectures", "--help"),
     ("toolkit.cli", "sample-data", "--help"),

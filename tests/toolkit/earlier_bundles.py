@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from converters.bundle import ModelBundle
+import numpy as np
+
+from converters.bundle import FEATURES_FILE, ModelBundle
 from tests.toolkit.pictures import make_classes
 from toolkit.options import TrainOptions
 from toolkit.stored_features import StoredFeatures
@@ -36,6 +38,13 @@ def stored(folder: Path) -> StoredFeatures:
     found = StoredFeatures.read(folder, len(bundle.spec.labels), width)
     assert found is not None
     return found
+
+
+def forget_signatures(folder: Path) -> None:
+    """Make features.npz what older versions wrote."""
+    with np.load(folder / FEATURES_FILE) as stored:
+        arrays = {name: stored[name] for name in stored.files if name not in ("signatures", "spreads")}
+    np.savez(folder / FEATURES_FILE, **arrays)
 
 
 def small(tmp_path: Path, cache_dir: Path, counts: dict[str, int], **options: Any) -> Path:

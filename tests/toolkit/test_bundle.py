@@ -52,6 +52,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
+@pytest.mark.parametrize(
+    "name", ["x_float16.tflite", "x_dynamic.tflite", "x_int16x8.tflite", "export.json", "export.html", ".export.html"]
+)
+def test_exports_go_with_the_bundle(folder: Path, name: str) -> None:
+    (folder / "export" / name).write_bytes(b"x")
+    write_bundle(folder, fill("new"))
+    assert text_of(folder) == "new"
+
+
 def test_a_new_bundle_in_new_folders(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "er" / "model"
     write_bundle(target, fill("new"))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from runtime.errors import DataError
-from toolkit.checkpoint import Checkpoint, CheckpointStore
+from toolkit.checkpoint import Checkpoint, CheckpointStore, remove_abandoned
 
 RUN = "0123456789abcdef" * 4
 
@@ -42,6 +43,22 @@ def test_the_newest_comes_back_and_two_are_kept(store: CheckpointStore, tmp_path
     assert same(found, state(4))
     assert said == []
     assert len(files(tmp_path)) == 2
+
+
+def test_those_that_nobody_goes_on_with_are_removed_after_a_month(store: CheckpointStore, tmp_path: Path) -> None:
+    said: list[str] = []
+    remove_abandoned(tmp_path / "checkpoints", said.append)
+    for number in (1, 2):
+        store.save(state(number))
+    old, young = files(tmp_path)
+    mine = tmp_path / "checkpoints" / "mine.checkpoint"
+    mine.write_text("of somebody else")
+    for path, days in ((old, 30.1), (young, 29.9), (mine, 300)):
+        os.utime(path, (time.time() - days * 86400,) * 2)
+    remove_abandoned(tmp_path / "checkpoints", said.append)
+    assert files(tmp_path) == [young, mine]
+    assert said == [f"removed from {tmp_path / 'checkpoints'}: 1 checkpoint older than 30 days"]
+    assert same(store.load()[0], state(2))
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty", "other"])

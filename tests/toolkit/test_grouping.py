@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.toolkit.pictures import make_classes, png
 from toolkit.dataset import index_folder
-from toolkit.grouping import group_images, join
+from toolkit.grouping import group_images, groups_of, join
 from toolkit.records import DatasetIndex, ImageRecord
 from toolkit.sample_data import draw_shapes
 from toolkit.signatures import Signature, SignatureCache
@@ -25,7 +25,7 @@ def grouped(root: Path, cache_dir: Path) -> DatasetIndex:
             signatures[digest] = cache.signature(digest, image, path)
 
         index = index_folder(root, look=look)
-    return group_images(index, signatures)
+    return group_images(index, groups_of(index, signatures))
 
 
 def groups(index: DatasetIndex) -> set[frozenset[str]]:

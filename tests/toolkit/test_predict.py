@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from converters.inputs.predictor import Predictor
 from converters.tensorflow import import_tensorflow
 from runtime.classifier import Stages
 from tests.conftest import ROOT
@@ -18,7 +19,6 @@ from tests.toolkit import predict_models as models
 from tests.toolkit.conftest import Trained
 from tests.toolkit.predict_models import toolkit
 from toolkit.predict.answers import as_json, as_text, make_answer
-from toolkit.predict.predictor import Predictor
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from converters.inputs.imagenet_labels import imagenet_labels
 from runtime.errors import ModelError, UsageError
 from tests.conftest import ROOT
 from tests.toolkit.predict_models import toolkit
 from tests.toolkit.test_keras_applications import save_legacy
 from toolkit.backbones.catalog import ARCHITECTURES, find_architecture
 from toolkit.backbones.classifier_weights import load_imagenet_network, with_top_name
-from toolkit.backbones.imagenet_labels import imagenet_labels
 from toolkit.backbones.weight_readers import read_keras_h5
 
 WITH_TOP = "mobilenet_1_0_224_tf.h5"

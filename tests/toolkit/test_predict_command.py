@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from converters.inputs.predictor import Predictor
 from runtime.classifier import Prediction, Stages
 from runtime.spec import Preprocessing
 from tests.conftest import ROOT
@@ -19,7 +20,6 @@ from tests.toolkit import predict_models as models
 from tests.toolkit.predict_models import toolkit
 from toolkit.predict.answers import Answer
 from toolkit.predict.page import Page, thumbnail
-from toolkit.predict.predictor import Predictor
 
 LITE = ("predict", "--architecture", "efficientnet_lite0")
 HOSTILE = "\"><script>alert('1')</script>\n{{ 7 * 7 }}\udcff"

@@ -1,4 +1,4 @@
-"""toolkit.predict.graph_ends: both ends of a graph, and how it wants its pixels."""
+"""converters.inputs.graph_ends: both ends of a graph, and how it wants its pixels."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from converters.inputs.frozen_graph import read_graph
+from converters.inputs.graph import Graph, TensorName, cut_out
+from converters.inputs.graph_ends import Ends, find_ends
+from converters.inputs.hints import Hints
+from converters.inputs.pixels import choose_preprocessing
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError, UsageError
 from tests.toolkit import predict_models as models
-from toolkit.predict.graph import Graph, TensorName, cut_out
-from toolkit.predict.graph_ends import Ends, find_ends
-from toolkit.predict.inputs.frozen_graph import read_graph
-from toolkit.predict.options import Hints
-from toolkit.predict.pixels import choose_preprocessing
 
 
 def ends(path: Path, **hints: Any) -> Ends:
@@ -52,7 +52,7 @@ def test_what_comes_before_the_input_is_cut_off(tmp_path: Path) -> None:
     path = models.decodes_itself(tmp_path / "g.pb")
     found = ends(path, input_layer="Mul")
     assert (found.range.mean, found.range.std) == pytest.approx((128, 128))
-    assert found.size == (None, None)
+    assert found.size == (32, 32)  # of the resize that is cut off
     part = cut_out(Graph(read_graph(path)), found.entry, [found.exit.node])
     assert {node.name: node.op for node in part.node}["Mul"] == "Placeholder"
     assert not [node.op for node in part.node if node.op in {"DecodeJpeg", "ResizeBilinear", "Sub"}]
@@ -148,7 +148,7 @@ def test_a_ring_of_nodes_ends(tmp_path: Path) -> None:
     ],
 )
 def test_label_images_defaults(hints: Any, size: Any, expected: tuple[float, ...]) -> None:
-    from toolkit.predict.pixels import UNIT_RANGE
+    from converters.inputs.pixels import UNIT_RANGE
 
     chosen, text = choose_preprocessing(Hints(**hints), size, UNIT_RANGE, "g.pb")
     assert (chosen.height, chosen.width, chosen.mean[0], chosen.std[0]) == expected
@@ -157,7 +157,7 @@ def test_label_images_defaults(hints: Any, size: Any, expected: tuple[float, ...
 
 @pytest.mark.parametrize("hints", [{"height": 9}, {"width": 0}, {"std": (0.0,)}, {"mean": (float("nan"),)}])
 def test_sizes_and_numbers_that_cannot_be(hints: Any) -> None:
-    from toolkit.predict.pixels import UNIT_RANGE
+    from converters.inputs.pixels import UNIT_RANGE
 
     with pytest.raises(UsageError, match="--input-"):
         choose_preprocessing(Hints(**hints), (8, None), UNIT_RANGE, "g.pb")

@@ -60,20 +60,36 @@ def test_off_and_nothing_held_out(count: int) -> None:
 
 
 def test_with_few_pictures_both_ways_say_how_many_are_needed() -> None:
-    few = "8 held-out pictures are too few for a limit that rejects at most"
     scores, truth = spread(8)
     auto, asked = choose_rejection(scores, truth, "auto"), choose_rejection(scores, truth, 0.05)
-    assert str(auto) == f"every picture gets an answer ({few} 1% of them: 100 are needed, or 20 for --reject 5%)"
+    assert str(auto) == (
+        "every picture gets an answer (8 known held-out pictures are too few for a limit that rejects at most 1% of "
+        "them: 100 are needed; --reject 5% or pictures of no class in _background_ set one all the same)"
+    )
     assert str(asked) == (
-        f'"unknown" below a score of 50.0%: rejects 0 of 8 known held-out pictures ({few} 5% of them: 20 are needed)'
+        '"unknown" below a score of 50.0%: rejects 0 of 8 known held-out pictures (the lowest score of 8 known '
+        "held-out pictures; 20 are needed for a limit that rejects at most 5% of them)"
     )
     one = choose_rejection(*spread(1), 0.3)
-    assert one.why == "1 held-out picture is too few for a limit that rejects at most 30% of them: 4 are needed"
+    assert one.why == (
+        "the lowest score of 1 known held-out picture; 4 are needed for a limit that rejects at most 30% of them"
+    )
+
+
+def test_with_few_pictures_negatives_set_a_limit_below_all_of_the_known() -> None:
+    truth = np.array([KNOWN] * 6 + [NONE] * 9)
+    found = choose_rejection(top_scores(*[0.7, 0.8, 0.9, 0.9, 0.9, 0.9], *[0.6] * 7, *[0.85] * 2), truth, "auto")
+    assert (found.known.correct, found.negatives.correct) == (0, 7)
+    assert 0.6 < found.unknown_below <= 0.7
+    assert found.why == (
+        "tells pictures of no class best from the known, and is no higher than the lowest score of 6 known held-out "
+        "pictures: 20 are needed to reject 5% of them"
+    )
 
 
 @pytest.mark.parametrize(("choice", "needed"), [("auto", 100), (0.05, 20), (0.125, 8), (0.003, 334)])
 def test_a_share_can_be_told_from_its_inverse_on(choice: RejectChoice | float, needed: int) -> None:
-    assert "too few" in choose_rejection(*spread(needed - 1), choice).why
+    assert f" {needed} are needed" in choose_rejection(*spread(needed - 1), choice).why
     found = choose_rejection(*spread(needed), choice)
     assert found.known.correct == 1
     share = {"auto": 1}.get(str(choice)) or 100 * float(choice)

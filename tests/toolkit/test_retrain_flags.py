@@ -172,6 +172,8 @@ def test_empty_names_and_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USERPROFILE", "/home/someone")
     assert quiet("--image_dir=~/photos")[0] == [str(Path("/home/someone/photos"))]
     assert quiet("--image_dir=", "--output_graph=", "--summaries_dir=")[0] == []
+    assert quiet("--bottleneck_dir=", "--model_dir=", "--intermediate_output_graphs_dir=", "--output-graph=")[0] == []
+    assert quiet("--model-dir=")[0] == ["--model-dir="]
     assert quiet("--logging_verbosity=INFO", "--checkpoint_path", "/tmp/x")[0] == []
 
 

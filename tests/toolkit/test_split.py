@@ -74,6 +74,19 @@ def test_added_pictures_move_none() -> None:
     assert all(after[digest] == share for digest, share in before.items())
 
 
+def test_how_often_a_class_of_20_lacks_a_share_and_what_that_moves() -> None:
+    """The figure that README, ``train --help`` and ``split_images`` name."""
+    lacking = 0
+    for seed in range(500):
+        large = records(seed, [300])  # each share has some of these by their hashes
+        before, after = share_of(large[:20]), share_of(large)
+        lacks = {after[image.digest] for image in large[:20]} < {"training", "validation", "test"}
+        moved = sum(after[digest] != share for digest, share in before.items())
+        assert lacks == (moved > 0) and moved <= 2
+        lacking += lacks
+    assert lacking / 500 == pytest.approx(2 * 0.9**20 - 0.8**20, abs=0.06)
+
+
 def test_the_order_of_the_pictures_does_not_matter() -> None:
     images = records(4, [5, 7, 12])
     shuffled = images.copy()

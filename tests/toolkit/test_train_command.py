@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from converters.bundle import ModelBundle
+from runtime.errors import UsageError
 from tests.toolkit.conftest import Trained
 from tests.toolkit.pictures import make_classes
 from toolkit import cli
 from toolkit.backbones import catalog
+from toolkit.class_folders import check_outside
 
 
 def toolkit(*words: object) -> int:
@@ -42,6 +47,8 @@ def test_the_report(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixt
     assert lines[4] == f"report: {tmp_path / 'my model' / 'report.html'}"
     assert lines[5] == f"next: toolkit convert '{tmp_path / 'my model'}' --quantize"
     assert "160 of 160 features from the cache" in captured.err
+    command = json.loads((tmp_path / "my model" / "metrics.json").read_bytes())["command"]
+    assert command == f"toolkit train {root} --output-dir '{tmp_path / 'my model'}' --cache-dir {cache}"
     assert toolkit("train", root, "--output-dir", tmp_path / "my model", "--cache-dir", cache) == 0
     assert "holds this very model already; left as it is" in capsys.readouterr().out
 
@@ -103,6 +110,12 @@ def test_progress_does_not_flood_a_log(tmp_path: Path, cache_dir: Path, capsys: 
         (["{photos}", "--input-size", "8"], "--input-size must be 32 to 1024 pixels, not 8"),
         (["{photos}", "--how_many_training_steps", "0"], "step"),
         (["{photos}", "--nonsense"], "unrecognized arguments: --nonsense"),
+        ([""], "IMAGE_DIR: is empty; name a file or a folder"),
+        (["{photos}", "--cache-dir", ""], "--cache-dir: is empty"),
+        (["{photos}", "--output-dir", ""], "--output-dir: is empty"),
+        (["{photos}", "--from", ""], "--from: is empty"),
+        (["{photos}", "--output-dir", "{photos}/a/model"], "among the pictures, where the next training would look at"),
+        (["{photos}", "--output-dir", "{photos}/model"], "among the pictures"),
     ],
 )
 def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], text: str) -> None:
@@ -117,6 +130,35 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: 
     assert text in one_error(capsys)
     assert not (tmp_path / "m").exists()
     assert (tmp_path / "foreign" / "mine.txt").read_text() == "x"
+
+
+def test_a_bundle_in_a_linked_class_folder_is_refused_and_a_hidden_one_is_not(tmp_path: Path) -> None:
+    root = make_classes(tmp_path / "photos", {"a": 3})
+    (root / "b").symlink_to(make_classes(tmp_path / "elsewhere", {"b": 3}) / "b")
+    with pytest.raises(UsageError, match="among the pictures"):
+        check_outside(tmp_path / "elsewhere" / "b" / "model", root)
+    check_outside(tmp_path / "elsewhere" / "model", root)
+    check_outside(root / ".models" / "first", root)
+    check_outside(tmp_path / "photos2", root)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_full_disk_behind_standard_output(tmp_path: Path, cache_dir: Path, more: list[str]) -> None:
+    root = make_classes(tmp_path / "photos", {"a": 3, "b": 3})
+    words = ["train", root, "--output-dir", tmp_path / "m", "--cache-dir", cache_dir, *more]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "toolkit", *map(str, words)], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "error" in line]
+    assert line == (
+        "toolkit: error: standard output cannot be written: No space left on device; "
+        f"the model is safe in {tmp_path / 'm'}"
+    )
+    assert done.stderr.rstrip().endswith(line)
+    assert ModelBundle.load(tmp_path / "m").is_sound()
 
 
 @pytest.mark.parametrize(
@@ -135,6 +177,19 @@ def test_bad_data(tmp_path: Path, capsys: pytest.CaptureFixture[str], counts: di
     assert toolkit("train", root, "--output-dir", tmp_path / "m", "--cache-dir", tmp_path / "c") == 1
     assert text in one_error(capsys)
     assert not (tmp_path / "m").exists()
+
+
+def test_labels_of_a_file_have_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_classes(tmp_path / "set", {"photos": 8})
+    names = sorted(path.name for path in root.rglob("*.png"))
+    lines = [f"photos/{name},{'x' if number % 2 else 'y'}" for number, name in enumerate(names)]
+    (root / "labels.csv").write_text("\n".join([*lines, f"photos/{names[0]},rare"]) + "\n")
+    options = ("--multi-label", "--output-dir", tmp_path / "m", "--cache-dir", tmp_path / "c")
+    assert toolkit("train", root, *options) == 1
+    assert one_error(capsys).endswith(
+        "each label needs at least 3 usable pictures (one each for training, validation, test): 'rare' has 1; "
+        "add pictures or take the label out of labels.csv"
+    )
 
 
 def test_weights_that_cannot_be_had(

@@ -10,11 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from converters.atomic import write_bytes
 from converters.formats.tflite import convert_float32
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError, first_line
 from runtime.file_kind import shown
-from toolkit.atomic import write_bytes
 from toolkit.backbones.keras_body import KerasBody
 from toolkit.backbones.keras_graph import pool
 from toolkit.backbones.registry import Backbone, digest_of

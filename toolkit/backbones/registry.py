@@ -19,6 +19,8 @@ from toolkit.backbones.weight_readers import Arrays, random_weights, read_weight
 from toolkit.backbones.weights import obtain_weights
 
 WeightChoice = Literal["imagenet", "none"]
+# What the origin of weights says that were trained here.
+_FURTHER = ", trained further"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,16 @@ class Backbone(ABC):
             path = Path(folder) / "body.keras"
             self.keras_model().save(path)
             return KerasBody.read(path)
+
+    @property
+    def was_trained(self) -> bool:
+        """Whether its weights were trained on pictures of a user, now or before."""
+        return _FURTHER in self.origin
+
+    @property
+    def trained_origin(self) -> str:
+        """The origin of weights that were trained from these; said once, however often they were."""
+        return f"{self.origin.removesuffix(_FURTHER)}{_FURTHER}"
 
     @abstractmethod
     def with_weights(self, weights: Arrays, origin: str) -> Backbone:

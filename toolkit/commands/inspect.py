@@ -18,6 +18,7 @@ and what may be wrong with it. Nothing in it is changed.
 The table has the number of pictures of each class, their share, and the sizes of the smallest, the median and the
 largest. Below it stands what was found, what matters most first.
 
+  what training stops at   a class folder whose name is not UTF-8, or that cannot be read
   unreadable files         damaged, cut short, or no pictures at all
   the same file twice      in one class, or in two: then one label is wrong
   near duplicates          saved anew: recompressed, resized, mirrored ...
@@ -71,10 +72,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("name the folder of pictures: toolkit inspect photos/ (sample-data makes one to try)")
     if args.html is not None and args.html.is_dir():
         raise UsageError(f"--html {shown(args.html)} is a folder; name a file, for example photos.html")
-    from toolkit.folders import default_cache_dir
+    from toolkit.folders import check_writable, default_cache_dir
     from toolkit.inspection.look import inspect_folder
     from toolkit.inspection.text import render_text
 
+    if args.html is not None:
+        check_writable("--html", args.html)
     inspection = inspect_folder(
         args.image_dir, args.cache_dir or default_cache_dir(), "multi-label" if args.multi_label else "single-label"
     )

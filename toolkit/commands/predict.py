@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
-from runtime.command import HelpFormatter
-from runtime.spec import RESAMPLE_FILTERS
+from runtime.command import HelpFormatter, name_argument
+from toolkit.commands.model_arguments import add_model_options, add_option, read_hints
 
 _DESCRIPTION = """\
 Name what pictures show, with any kind of model that a training leaves:
@@ -54,9 +53,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="pictures, and folders of pictures")
-    _add(parser, "--image", "--image-file", metavar="FILE", action="append", default=[], help="the same as PATH")
-    _add(parser, "--model", "--model-file", metavar="M", type=Path, help="a model of any kind (default: ./model)")
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", type=name_argument, help="pictures, and folders of pictures"
+    )
+    add_option(parser, "--image", "--image-file", metavar="FILE", action="append", default=[], help="the same as PATH")
+    add_option(parser, "--model", "--model-file", metavar="M", type=Path, help="a model of any kind (default: ./model)")
     parser.add_argument("--graph", metavar="FILE", type=Path, help="a frozen graph")
     parser.add_argument(
         "--architecture", metavar="NAME", help="an ImageNet network (`toolkit architectures` lists them)"
@@ -65,15 +66,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--model-dir", metavar="DIR", type=Path, help="folder with Keras's file of the whole network of --architecture"
     )
     parser.add_argument("--cache-dir", metavar="DIR", type=Path, help="of the toolkit (default: the user's cache)")
-    _add(
-        parser,
-        "--labels",
-        "--label-file",
-        metavar="FILE",
-        help="one label a line; the word imagenet takes the names of ImageNet's classes",
-    )
-    _add_input_options(parser)
-    _add(
+    add_model_options(parser)
+    add_option(
         parser,
         "--top-k",
         "--num-top-predictions",
@@ -87,47 +81,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=run)
 
 
-def _add_input_options(parser: argparse.ArgumentParser) -> None:
-    _add(parser, "--input-layer", metavar="NAME", help="of a graph: what takes the picture")
-    _add(parser, "--output-layer", metavar="NAME", help="of a graph: what gives the scores")
-    _add(parser, "--input-mean", "--mean", metavar="X[,X,X]", type=_numbers, help="subtracted from 0..255 pixels")
-    _add(parser, "--input-std", "--std", metavar="X[,X,X]", type=_numbers, help="what the difference is divided by")
-    _add(parser, "--input-height", metavar="N", type=int, help="pixels")
-    _add(parser, "--input-width", metavar="N", type=int, help="pixels")
-    parser.add_argument("--resample", choices=RESAMPLE_FILTERS, help="resize filter; TensorFlow's is tf-bilinear")
-
-
-def _add(parser: argparse.ArgumentParser, *flags: str, **options: Any) -> None:
-    """Add an option under its names, and under those with underscores, as they were typed for years."""
-    old = [f"--{flag[2:].replace('-', '_')}" for flag in flags]
-    parser.add_argument(*dict.fromkeys([*flags, *old]), **options)
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    if len(values) not in (1, 3):
-        raise argparse.ArgumentTypeError(f"one number or three separated by commas, not {text!r}")
-    return values
-
-
 def run(args: argparse.Namespace) -> int:
     """Predict as ``args`` asks; returns the exit code."""
-    from toolkit.predict.options import Hints, PredictOptions
+    from toolkit.predict.options import PredictOptions
     from toolkit.predict.run import predict
 
-    hints = Hints(
-        labels=args.labels,
-        input_layer=args.input_layer,
-        output_layer=args.output_layer,
-        mean=args.input_mean,
-        std=args.input_std,
-        height=args.input_height,
-        width=args.input_width,
-        resample=args.resample,
-    )
     options = PredictOptions(
         paths=(*args.image, *args.paths),
         model=args.model,
@@ -135,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         architecture=args.architecture,
         model_dir=args.model_dir,
         cache_dir=args.cache_dir,
-        hints=hints,
+        hints=read_hints(args),
         top_k=args.top_k,
         json=args.json,
         html=args.html,

@@ -162,7 +162,8 @@ def _add_tuning(group: argparse._ArgumentGroup) -> None:
         metavar="PIXELS",
         type=int,
         help="height and width of the views that the network is trained on: smaller ones are quicker, and what is seen "
-        "in them is no smaller than in whole pictures (default: the input's; with --best the architecture's)",
+        "in them is no smaller than in whole pictures (default: the input's; with --best --mode finetune the "
+        "architecture's)",
     )
     group.add_argument("--epochs", metavar="N", type=int, help="passes over the pictures (default: 10; scratch 100)")
     group.add_argument(
@@ -179,7 +180,6 @@ def _add_tuning(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--resume",
         action=argparse.BooleanOptionalAction,
-        default=True,
         help="go on at the last checkpoint of the same training (default); --no-resume begins anew",
     )
 
@@ -224,7 +224,7 @@ def train_options(args: argparse.Namespace) -> TrainOptions:
         calibration_images=args.calibration_images,
         seed=args.seed,
         tuning=_tuning(args),
-        resume=args.resume,
+        resume=args.resume is not False,
         near_duplicates=args.near_duplicates,
         reports=Reports(args.eval_interval, args.validation_batch_size),
         outputs=extra_outputs(args),

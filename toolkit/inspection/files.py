@@ -20,10 +20,11 @@ _HEAD_BYTES = 1024
 
 @dataclass(frozen=True)
 class Unused:
-    """A file or folder that training does not look at, and why."""
+    """A file or folder that training does not look at, and why; or, if it ``stops``, an error ends training there."""
 
     path: Path
     reason: str
+    stops: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _class_files(root: Path) -> tuple[dict[str, list[Path]], tuple[Unused, ...]]
             unused.append(Unused(folder, "a link to a folder above it; not followed"))
             continue
         if not _is_text(folder.name):
-            unused.append(Unused(folder, "the folder's name is not UTF-8 and cannot be a label; rename it"))
+            unused.append(Unused(folder, "its name is not UTF-8 and cannot be a label; rename it", stops=True))
             continue
         pictures, others = _sort_files(folder)
         classes[folder.name] = pictures
@@ -128,7 +129,8 @@ def _sort_files(folder: Path) -> tuple[list[Path], list[Unused]]:
                 unused.append(Unused(path, _why_no_picture(path)))
     except OSError as error:
         where = Path(error.filename) if error.filename else folder
-        unused.append(Unused(where, f"the folder cannot be read: {error.strerror}; what is in it is not counted"))
+        reason = f"the folder cannot be read: {error.strerror}; what is in it is not counted"
+        unused.append(Unused(where, reason, stops=True))
     return pictures, unused
 
 

@@ -61,6 +61,12 @@ class Finding:
 
 # kind, title, meaning, whether its files can be shown; in the order of how much they matter.
 _FAULTS: tuple[tuple[str, str, str, bool], ...] = (
+    (
+        "stops",
+        "folder that training stops at",
+        "training ends with an error, however good the rest is",
+        False,
+    ),
     ("unreadable", "unreadable", "training leaves them out: fetch them again or delete them", False),
     ("missing", f"named in {LABEL_FILE} and not there", "training leaves the lines out: correct the paths", False),
     (
@@ -136,8 +142,8 @@ def find_faults(listing: Listing, pictures: Sequence[Picture], unreadable: Seque
     cases: dict[str, list[Item]] = defaultdict(list)
     cases["unreadable"] = [Item((file.path,), file.reason) for file in unreadable]
     for file in listing.unused:
-        kind = {NOT_THERE: "missing", NOT_LISTED: "unlisted"}.get(file.reason)
-        cases[kind or "unused"].append(Item((file.path,), "" if kind else file.reason))
+        kind = "stops" if file.stops else {NOT_THERE: "missing", NOT_LISTED: "unlisted"}.get(file.reason, "unused")
+        cases[kind].append(Item((file.path,), "" if kind in ("missing", "unlisted") else file.reason))
     _find_copies(listing, pictures, cases)
     _find_near_duplicates(listing, pictures, cases)
     _find_class_sizes(listing, pictures, cases)

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from converters.atomic import write_bytes
 from runtime.errors import ImageError
 from runtime.file_kind import shown
 from runtime.images import open_image, read_image_bytes, upright_rgb
-from toolkit.atomic import write_bytes
 from toolkit.inspection.findings import Finding, Item
 from toolkit.inspection.look import ClassSummary, Inspection
 from toolkit.inspection.page_template import TEMPLATE

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from converters.inputs.predictor import Floats, Predictor
 from runtime import results
 from runtime.classifier import Classification, Stages, answered_labels, rank_scores
-from toolkit.predict.predictor import Floats, Predictor
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from converters.inputs.predictor import Predictor
 from runtime.errors import MissingPackageError
 from runtime.file_kind import shown
 from runtime.preprocess import resize
 from runtime.spec import Preprocessing
 from toolkit.predict.answers import Answer
 from toolkit.predict.page_template import TEMPLATE
-from toolkit.predict.predictor import Predictor
 
 if TYPE_CHECKING:
     from PIL.Image import Image

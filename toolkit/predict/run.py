@@ -7,17 +7,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from converters.atomic import write_bytes
+from converters.inputs.predictor import Predictor
 from runtime.classifier import Stages
 from runtime.errors import ImageError, UsageError, one_line
 from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes
 from runtime.preprocess import resize
 from runtime.sources.files import picture_paths
-from toolkit.atomic import write_bytes
 from toolkit.predict.answers import Answer, as_json, as_text, make_answer
 from toolkit.predict.open_model import looks_like_model, open_model
 from toolkit.predict.options import PredictOptions
-from toolkit.predict.predictor import Predictor
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters.accuracy import Accuracy
-from toolkit.atomic import write_bytes
+from converters.atomic import write_bytes
 from toolkit.evaluation import Evaluation, Example
 from toolkit.heat_maps import HeatMap
 from toolkit.report import plots

@@ -1,1 +1,1 @@
-"""The kinds of model that ``toolkit predict`` takes, one a file; each gives a ``Predictor``."""
+"""The kind of model that only ``toolkit predict`` takes; ``converters.inputs`` has the others."""

@@ -7,16 +7,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from converters.inputs.hints import Hints
+from converters.inputs.imagenet_labels import imagenet_labels
+from converters.inputs.predictor import Floats, Notify, Predictor
 from runtime.interpreter import LoadedModel
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
 from toolkit.backbones.catalog import find_architecture
 from toolkit.backbones.classifier_weights import load_imagenet_network
-from toolkit.backbones.imagenet_labels import imagenet_labels
 from toolkit.folders import default_cache_dir
-from toolkit.predict.options import Hints
-from toolkit.predict.predictor import Floats, Notify, Predictor
 
 
 def load(

@@ -1,0 +1,68 @@
+"""Which operations of a stranger's graph may run: those that compute and touch nothing else.
+
+TensorFlow marks operations with effects outside the graph as stateful. Those are refused, but for variables,
+function calls, random numbers and the like. A few that read files, run Python or print are not marked so; they
+are listed here (from the 1,462 operations of TensorFlow 2.21).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from runtime.errors import ModelError
+from runtime.file_kind import shown
+
+_STATEFUL_BUT_HARMLESS = frozenset(
+    (
+        *("VarHandleOp", "ReadVariableOp", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"),
+        *("VariableV2", "Variable", "VariableShape", "ResourceGather"),
+        *("StatefulPartitionedCall", "If", "While", "Case", "Assert", "CheckNumerics"),
+        *("RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal", "RandomShuffle"),
+        *("TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayScatterV3"),
+        *("TensorArrayGatherV3", "TensorArraySizeV3"),
+    )
+)
+#: What a SavedModel of TensorFlow 1 needs beside that to get its variables.
+RESTORING = frozenset(("RestoreV2",))
+_STATELESS_BUT_NOT = re.compile(
+    r"(Copy|CopyHost|Debug.*|Immutable.*|InitializeTable.*|PyFunc.*|Reader.*|TPU.*|.*Dataset.*|.*File.*)$"
+)
+
+
+def check_operations(definition: Any, name: str, also: frozenset[str] = frozenset()) -> None:
+    """Look through all nodes and functions of a graph; nothing is run.
+
+    Args:
+        definition: a ``GraphDef``, cut down to what will be run.
+        name: of the model, for the error.
+        also: stateful operations that may stand in it.
+
+    Raises:
+        ModelError: an operation that this TensorFlow does not know, or that does more than compute.
+    """
+    functions = {function.signature.name for function in definition.library.function}
+    for operation in sorted(set(_operations(definition)) - functions - also):
+        problem = _problem(operation)
+        if problem:
+            raise ModelError(f"{name}: its operation {shown(operation)} {problem}; nothing of it was run")
+
+
+def _operations(definition: Any) -> Iterable[str]:
+    yield from (node.op for node in definition.node)
+    for function in definition.library.function:
+        yield from (node.op for node in function.node_def)
+
+
+def _problem(operation: str) -> str:
+    from tensorflow.python.framework import op_def_registry
+
+    known = op_def_registry.get(operation)
+    if known is None:
+        return "is none that this TensorFlow knows"
+    if operation in _STATEFUL_BUT_HARMLESS:
+        return ""
+    if known.is_stateful or _STATELESS_BUT_NOT.match(operation):
+        return "does more than compute (files, Python, state)"
+    return ""

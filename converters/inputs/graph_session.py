@@ -1,0 +1,128 @@
+"""Runs a GraphDef between two tensors with TensorFlow, after it was looked through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.formats.constant_folding import become_constant
+from converters.inputs.frozen_part import FrozenPart
+from converters.inputs.graph import Graph, cut_out
+from converters.inputs.graph_ends import Ends
+from converters.inputs.graph_safety import RESTORING, check_operations
+from converters.inputs.predictor import Floats, probabilities
+from converters.tensorflow import import_tensorflow
+from runtime.errors import ModelError, one_line
+from runtime.preprocess import normalize
+from runtime.quiet import quiet_stderr
+from runtime.spec import Preprocessing
+
+# Operations whose first output is a variable's value.
+_VARIABLES = ("VariableV2", "Variable", "ReadVariableOp")
+
+
+class GraphRunner:
+    """A classifier in a graph, loaded.
+
+    Args:
+        graph: it is cut down to what lies between the ends before anything else.
+        ends: of the classifier.
+        preprocessing: of its input.
+        name: of the model, for errors.
+        restore: the name of the node that reads variables and what to feed it; None where there are none.
+
+    Raises:
+        ModelError: an operation that is not known or not harmless; a graph that TensorFlow refuses.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        ends: Ends,
+        preprocessing: Preprocessing,
+        name: str,
+        restore: tuple[str, dict[str, str]] | None = None,
+    ) -> None:
+        tf = import_tensorflow()
+        self._name, self._ends, self._preprocessing = name, ends, preprocessing
+        self._has_variables = restore is not None
+        part = cut_out(graph, ends.entry, [ends.exit.node])
+        check_operations(part, name)
+        if restore is not None:
+            check_operations(cut_out(graph, ends.entry, [restore[0]]), name, RESTORING)
+            part = cut_out(graph, ends.entry, [ends.exit.node, restore[0]])
+        self._part = part
+        try:
+            with quiet_stderr(), tf.Graph().as_default() as loaded:
+                tf.graph_util.import_graph_def(part, name="")
+                self._session = tf.compat.v1.Session(graph=loaded)
+                if restore is not None:
+                    self._session.run(restore[0], restore[1])
+        except Exception as error:  # ValueError, tf.errors.OpError, ...: all mean that the graph is not sound
+            raise ModelError(f"{name}: TensorFlow cannot load the graph: {what_failed(error)}") from error
+
+    def raw(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """The output for resized pixels, (height, width, 3), 0..255, flat.
+
+        Raises:
+            ModelError: the graph fails, or gives no row of numbers.
+        """
+        tensor = input_tensor(pixels, self._preprocessing, self._ends)
+        try:
+            values = np.asarray(self._session.run(str(self._ends.exit), {str(self._ends.entry): tensor}))
+        except Exception as error:
+            raise ModelError(f"{self._name}: the graph fails when it runs: {what_failed(error)}") from error
+        return row_of_scores(values, f"{self._name}: {self._ends.exit}")
+
+    def freeze(self) -> FrozenPart:
+        """What lies between the ends, with the variables' values in their place.
+
+        Raises:
+            ModelError: TensorFlow cannot do that.
+        """
+        part = cut_out(Graph(self._part), self._ends.entry, [self._ends.exit.node])
+        if self._has_variables:
+            try:
+                self._insert_variables(part)
+            except Exception as error:
+                raise ModelError(f"{self._name}: its variables cannot be read: {what_failed(error)}") from error
+            part = cut_out(Graph(part), self._ends.entry, [self._ends.exit.node])
+        return FrozenPart(part, str(self._ends.entry), str(self._ends.exit))
+
+    def _insert_variables(self, part: Any) -> None:
+        """Put constants in the place of what holds or reads variables."""
+        nodes = {node.name: node for node in part.node if node.op in _VARIABLES}
+        values = self._session.run([f"{name}:0" for name in nodes])
+        for node, value in zip(nodes.values(), values, strict=True):
+            become_constant(import_tensorflow(), node, np.asarray(value))
+
+    def scores(self, pixels: NDArray[Any]) -> Floats:
+        """The same as probabilities."""
+        return probabilities(self.raw(pixels), self._ends.probability, self._name)
+
+
+def input_tensor(pixels: NDArray[Any], preprocessing: Preprocessing, ends: Ends) -> NDArray[Any]:
+    """Resized pixels, (height, width, 3), 0..255, as a batch of one: normalised float32, or bytes as they are."""
+    if ends.uint8:
+        return np.asarray(np.rint(pixels).astype(np.uint8)[None])
+    return np.asarray(normalize(pixels, preprocessing)[None])
+
+
+def row_of_scores(values: NDArray[Any], name: str) -> NDArray[Any]:
+    """An output, (1, classes) or the like, as (classes,).
+
+    Raises:
+        ModelError: it is something else.
+    """
+    if values.dtype.kind not in "fiu" or not values.size or values.size != values.shape[-1]:
+        raise ModelError(f"{name} is no row of scores: it has shape {values.shape}; --output-layer names another one")
+    return values.reshape(-1)
+
+
+def what_failed(error: Exception) -> str:
+    """What TensorFlow says about an error, in one line, without where in its source it happened."""
+    lines = [line.strip() for line in str(getattr(error, "message", "") or error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(("Graph execution error", "Detected at", "["))]
+    return one_line((telling or lines or [type(error).__name__])[0])[:300]

@@ -1,0 +1,176 @@
+"""Frozen graphs of retrain.py and its relatives become ``.tflite`` files that give TensorFlow's scores."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from converters.formats.frozen_graph import frozen_graph
+from converters.inputs.hints import Hints
+from converters.inputs.open_source import open_source
+from runtime.interpreter import LoadedModel
+from runtime.preprocess import normalize
+from tests.converters import old_graphs, small_nets
+from tests.converters.old_graphs import LABELS, SIZE
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Hints:
+    (tmp_path / "output_labels.txt").write_text("\n".join(LABELS))
+    return Hints(labels=str(tmp_path / "output_labels.txt"))
+
+
+def convert(path: Path, hints: Hints) -> tuple[Any, Callable[[NDArray[Any]], NDArray[np.float32]]]:
+    """The source, and a function from pictures to what its ``.tflite`` file gives."""
+    source = open_source(path, hints)
+    model = LoadedModel(source.float32())
+    assert model.input_shape == (1, source.spec.preprocessing.height, source.spec.preprocessing.width, 3)
+
+    def scores(images: NDArray[Any]) -> NDArray[np.float32]:
+        return np.stack([model.run(normalize(image, source.spec.preprocessing)[None]) for image in images])
+
+    return source, scores
+
+
+def check(
+    path: Path, hints: Hints, tensor: str, normalised: Callable[[NDArray[Any]], Any], normal: tuple[Any, Any]
+) -> Any:
+    """Compare a graph's file, source and traced function with TensorFlow's answers for the whole graph."""
+    source, scores = convert(path, hints)
+    assert (source.spec.preprocessing.mean[0], source.spec.preprocessing.std[0]) == pytest.approx(normal)
+    assert source.spec.labels.names == LABELS
+    images = source.check_pictures().images
+    assert len(images) == 8
+    wanted = np.concatenate([old_graphs.run(path, tensor, normalised(image[None])) for image in images])
+    assert np.ptp(wanted, axis=0).max() > 0.05  # pictures make a difference
+    assert np.abs(scores(images) - wanted).max() < 1e-5
+    assert np.abs(source.scores(images) - wanted).max() < 1e-5
+    function = source.traced("taken", "given")
+    (signature,) = function.input_signature
+    assert signature.name == "taken"
+    batch = images if signature.shape[0] is None else images[:1]
+    assert np.abs(function(normalize(batch, source.spec.preprocessing)) - wanted[: len(batch)]).max() < 1e-5
+    return function
+
+
+@pytest.mark.parametrize("batch", [None, 1])
+def test_tf_for_poets_mobilenet(tmp_path: Path, labels: Hints, batch: int | None) -> None:
+    path = old_graphs.poets_mobilenet(tmp_path / "retrained_graph.pb", batch)
+    check(path, labels, "input:0", lambda x: (x - 127.5) / 127.5, (127.5, 127.5))
+
+
+def test_tf_for_poets_inception(tmp_path: Path, labels: Hints) -> None:
+    """It is cut behind the JPEG decoder and takes 0..255; what TensorFlow is given here is its resized picture."""
+    path = old_graphs.poets_inception(tmp_path / "retrained_graph.pb")
+    function = check(path, labels, "ResizeBilinear:0", lambda x: x.astype(np.float32), (0, 1))
+    assert function.input_signature[0].shape[0] == 1  # its features are reshaped to one picture's
+
+
+def test_the_inception_s_usual_input(tmp_path: Path, labels: Hints) -> None:
+    """label_image.py's people named ``Mul``, which takes what is normalised already."""
+    path = old_graphs.poets_inception(tmp_path / "retrained_graph.pb")
+    hints = Hints(labels=labels.labels, input_layer="Mul", output_layer="final_result")
+    check(path, hints, "Mul:0", lambda x: (x.astype(np.float32) - 128) / 128, (128, 128))
+
+
+def test_whole_pictures_through_the_decoder(tmp_path: Path, labels: Hints) -> None:
+    """The file's bytes into the graph's own decoder, against our pixels in the converted file."""
+    path = old_graphs.poets_inception(tmp_path / "retrained_graph.pb")
+    source, scores = convert(path, labels)
+    image = source.check_pictures().images[0]
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "png")  # TensorFlow's decoder takes it, and loses nothing
+    wanted = old_graphs.run(path, "DecodeJpeg/contents:0", data.getvalue())
+    assert np.abs(scores(image[None]) - wanted).max() < 1e-4
+
+
+@pytest.mark.parametrize("decoder", ["beside", "before"])
+def test_tf_hub_s_retrain(tmp_path: Path, labels: Hints, decoder: str) -> None:
+    path = old_graphs.hub_retrain(tmp_path / "output_graph.pb", decoder=decoder)
+    assert b"DecodeJpeg" in path.read_bytes()
+    check(path, labels, "Placeholder:0", lambda x: x.astype(np.float32) / 255, (0, 255))
+
+
+def test_trained_for_8_bits(tmp_path: Path, labels: Hints) -> None:
+    """``mobilenet_..._quantized``: the float file does not round; the source answers as the graph does."""
+    path = old_graphs.hub_retrain(tmp_path / "output_graph.pb", module="8 bits")
+    source, scores = convert(path, labels)
+    images = source.check_pictures().images
+    wanted = old_graphs.run(path, "Placeholder:0", images.astype(np.float32) / 255)
+    assert np.abs(source.scores(images) - wanted).max() < 1e-5
+    assert 0 < np.abs(scores(images) - wanted).max() < 0.05
+    names = {tensor for tensor in ("QUANTIZE", "DEQUANTIZE") if tensor in _operators(source.float32(), tmp_path)}
+    assert not names
+
+
+def _operators(content: bytes, folder: Path) -> set[str]:
+    from runtime.model_file import ModelFile
+
+    (folder / "m.tflite").write_bytes(content)
+    return {operator.name for operator in ModelFile.read(folder / "m.tflite").operators}
+
+
+def test_branches_that_only_a_training_takes(tmp_path: Path, labels: Hints) -> None:
+    path = old_graphs.keras_of_2018(tmp_path / "model.pb")
+    assert b"Switch" in path.read_bytes()
+    assert b"Merge" in path.read_bytes()
+    check(path, labels, "input_1:0", lambda x: x.astype(np.float32) / 255, (0, 255))
+    content = convert(path, labels)[0].float32()
+    assert not _operators(content, tmp_path) & {"IF", "WHILE", "SELECT", "SELECT_V2", "RANDOM_UNIFORM"}
+
+
+def test_our_own_output_graph(tmp_path: Path) -> None:
+    """What ``toolkit train --output-graph`` writes."""
+    model = small_nets.build("residual")
+    (tmp_path / "graph.pb").write_bytes(frozen_graph(model))
+    source, scores = convert(tmp_path / "graph.pb", Hints())
+    images = source.check_pictures().images
+    wanted = np.asarray(model([normalize(images, source.spec.preprocessing)], training=False))
+    assert np.abs(scores(images) - wanted).max() < 1e-5
+    assert source.spec.labels.names == tuple(map(str, range(small_nets.CLASSES)))
+    assert source.output_folder() == tmp_path / "graph_export"
+
+
+def test_a_size_is_fixed(tmp_path: Path, labels: Hints) -> None:
+    """Of a graph that takes any: the one that is said, else ImageNet's."""
+    tf = old_graphs.import_tensorflow()
+
+    def build(height: int | None) -> Any:
+        graph = tf.Graph()
+        with graph.as_default():
+            image = tf.compat.v1.placeholder(tf.float32, [None, height, None, 3], name="input")
+            tf.nn.softmax(tf.reduce_mean(image, [1, 2]), name="final_result")
+        (tmp_path / "g.pb").write_bytes(graph.as_graph_def().SerializeToString())
+        return tmp_path / "g.pb"
+
+    source, _ = convert(build(None), labels)
+    assert (source.spec.preprocessing.height, source.spec.preprocessing.width) == (224, 224)
+    source, _ = convert(build(SIZE), Hints(labels=labels.labels, width=32))
+    assert (source.spec.preprocessing.height, source.spec.preprocessing.width) == (SIZE, 32)
+
+
+@pytest.mark.parametrize("through", ["cast", "more"])
+def test_bytes_in(tmp_path: Path, labels: Hints, through: str) -> None:
+    """A graph that takes uint8: no conversion to bytes and back is left where it only made them float."""
+    tf = old_graphs.import_tensorflow()
+    graph = tf.Graph()
+    with graph.as_default():
+        image = tf.compat.v1.placeholder(tf.uint8, [1, SIZE, SIZE, 3], name="image_tensor")
+        if through == "more":
+            image = tf.reverse(image, [3])
+        tf.nn.softmax(tf.reduce_mean(tf.cast(image, tf.float32), [1, 2]) / 40, name="scores")
+    path = tmp_path / "g.pb"
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    source, scores = convert(path, labels)
+    assert (source.spec.preprocessing.mean[0], source.spec.preprocessing.std[0]) == (0, 1)
+    images = source.check_pictures().images
+    wanted = np.concatenate([old_graphs.run(path, "image_tensor:0", i[None], output="scores:0") for i in images])
+    assert np.abs(scores(images) - wanted).max() < 1e-5
+    assert ("CAST" in _operators(source.float32(), tmp_path)) == (through == "more")
