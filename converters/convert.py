@@ -191,21 +191,21 @@ class _Run:
         """The proof of a file; of int8 that loses too much, that of what was found in its place."""
         try:
             return [prover.prove(kind, content, self.options.in_out if kind == "int8" else None)]
-        except RejectedError as error:
-            if kind != "int8":
-                self.failures.append(str(error))
-                return [error.result]
-            self.notify(f"{error.result.path.name} loses {error.result.accuracy_drop:.1f} points: trying other ways")
-            refused = error
+        except ModelError as error:
+            refused, results = error, [error.result] if isinstance(error, RejectedError) else []
+        if kind != "int8":
+            self.failures.append(str(refused))
+            return results
+        self.notify(f"{refused}: trying other ways" if not results else _loses(results[0]))
         choice, found = rescue(maker, prover, content, self.options)
         self.attempts = [attempt.to_json() for attempt in choice.attempts]
         self.reason = choice.reason
         if found is None:
             self.failures.append(f"{refused}; {choice.reason}")
-            return [refused.result]
+            return results
         self.notify(f"Took {choice.reason}")
         self.stand_in = found.kind
-        return [found] if found.kind == "int8" else [refused.result, found]
+        return [found] if found.kind == "int8" else [*results, found]
 
     def _explain(self, kind: str, content: bytes, maker: Maker) -> None:
         """What each layer loses, as a table for the terminal and a picture beside the files."""
@@ -229,3 +229,7 @@ class _Run:
             except EdgeExportError as error:
                 self.failures.append(f"{name}: {error}")
         return entries
+
+
+def _loses(result: ExportResult) -> str:
+    return f"{result.path.name} loses {result.accuracy_drop:.1f} points: trying other ways"

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 #: A loss that chance alone gives more often than this is not taken for one.
 SIGNIFICANT = 0.05
+#: Points that chance excuses at most: with eight test pictures it may take four, and the file is broken as well.
+MOST_EXCUSED = 25.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class Paired:
     def may_be_chance(self) -> bool:
         """Whether some pictures got worse, but so few that nothing is sure."""
         return bool(self.worse) and self.chance > SIGNIFICANT
+
+    def excuses(self, drop: float) -> bool:
+        """Whether chance excuses a loss of so many points: no more than ``MOST_EXCUSED``, but for a single picture."""
+        return self.may_be_chance and (drop <= MOST_EXCUSED or len(self.worse) - len(self.better) <= 1)
 
     @classmethod
     def from_json(cls, content: Any) -> Paired:

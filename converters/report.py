@@ -22,8 +22,6 @@ from runtime.versions import package_version
 
 #: 1 had no labels, one latency, and operators as texts.
 REPORT_VERSION = 2
-#: Points that chance excuses at most: with eight test pictures chance may take four, and the file is broken as well.
-MOST_EXCUSED = 25.0
 # Change it when the same bundle and options would give other files, or figures that an older report has not.
 _RECIPE = 3
 # What each entry of a report must say to be used again.
@@ -106,7 +104,7 @@ def is_accepted(drop: float | None, options: ConvertOptions, paired: Paired | No
         drop: in points; None means that there was nothing to measure it with.
         options: with the limit.
         paired: the pictures behind it: a loss that may be chance is no reason to refuse a file, unless it is larger
-            than ``MOST_EXCUSED``. None lets the drop alone decide.
+            than chance excuses. None lets the drop alone decide.
     """
     return is_accepted_loss(drop, options.max_accuracy_drop, paired)
 
@@ -115,7 +113,7 @@ def is_accepted_loss(drop: float | None, limit: float, paired: Paired | None = N
     """The same with the limit itself, in points."""
     if drop is None or drop <= limit + 1e-9:  # 2.0 as a difference of shares may be a hair more
         return True
-    return paired is not None and paired.may_be_chance and drop <= MOST_EXCUSED
+    return paired is not None and paired.excuses(drop)
 
 
 def chance_note(result: ExportResult, options: ConvertOptions) -> str | None:

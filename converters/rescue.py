@@ -14,7 +14,6 @@ from converters.quantization.choice import Choice, Loss
 from converters.quantization.ladder import Request, best_int8
 from converters.quantization.qat import finetune_quantized
 from converters.ranges import Ranges
-from converters.report import MOST_EXCUSED
 from converters.verify import ExportResult, run_file
 
 
@@ -53,7 +52,7 @@ def rescue(maker: Maker, prover: Prover, first: bytes, options: ConvertOptions) 
         path.unlink()
         if run.accuracy_drop is None:
             return Loss((1 - run.top1_agreement) * 100)
-        return Loss(run.accuracy_drop, run.paired.may_be_chance and run.accuracy_drop <= MOST_EXCUSED)
+        return Loss(run.accuracy_drop, run.paired.excuses(run.accuracy_drop))
 
     choice = best_int8(request, judge, options.max_accuracy_drop, prover.notify)
     if not choice.attempt.accepted:

@@ -24,7 +24,7 @@ from converters.quantization.layer_errors import layer_errors
 from converters.quantization.typical_ranges import typical_ranges
 from converters.quantization.wide_activations import corrected_int16x8
 from converters.ranges import Ranges, measure_ranges
-from runtime.errors import EdgeExportError, first_line
+from runtime.errors import EdgeExportError, ModelError, first_line
 from runtime.spec import Preprocessing
 
 #: Layers that a mixed model keeps wider, worst first: these many are tried.
@@ -101,6 +101,8 @@ def best_int8(
             _climb(ways(), judge, limit, notify, tried)
     if not any(attempt.accepted and attempt.kind == "int8" for attempt in tried.attempts):
         _climb(ladder.finetuned_ways(), judge, limit, notify, tried)
+    if not any(tried.files):
+        raise ModelError(f"no integer file can be made: {tried.attempts[0].error}")
     return choose(tried, limit)
 
 
@@ -115,14 +117,12 @@ def _climb(
     for way in ways:
         try:
             content = way.make()
-        except Exception as error:  # whatever comes up in TensorFlow; another way may do
-            if not tried.attempts:
-                raise
+            loss = judge(content)
+        except Exception as error:  # whatever comes up in TensorFlow, or an interpreter that refuses the file
             notify(f"{way.scheme}: cannot be made: {first_line(error)}")
             tried.attempts.append(Attempt(way.scheme, way.kind, 0, None, first_line(error), kept_wide=way.names))
             tried.files.append(b"")
             continue
-        loss = judge(content)
         accepted = loss.is_within(limit) or loss.may_be_chance
         attempt = Attempt(way.scheme, way.kind, len(content), loss, "", accepted, way.names)
         tried.attempts.append(attempt)
@@ -210,7 +210,9 @@ class _Ladder:
     def _finetuned(self) -> bytes:
         if self._request.finetune is None:
             raise AssertionError("asked for without a way to do it")
-        return self._corrected(*self._request.finetune(self._float32, self._images, self._ranges))
+        # Without corrected biases: the training has seen to the means, and to more than that.
+        float32, ranges = self._request.finetune(self._float32, self._images, self._ranges)
+        return quantize_int8(float32, ranges, self._request.in_out)
 
     def _corrected(self, float32: bytes, ranges: Ranges) -> bytes:
         int8 = quantize_int8(float32, ranges, self._request.in_out)

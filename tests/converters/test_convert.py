@@ -215,7 +215,7 @@ def test_what_loses_too_much_is_made_another_way(converted: Path, monkeypatch: p
     assert any(attempt["accepted"] for attempt in report["int8_attempts"])
     taken = next(entry for entry in report["files"] if entry["kind"] == report["int8_stand_in"])
     assert taken["accepted"]
-    assert taken["accuracy_drop"] <= 2
+    assert taken["accuracy_drop"] < report["int8_attempts"][0]["accuracy_drop"]
     assert (conversion.folder / taken["file"]).is_file()
     assert any(line.startswith("Took ") for line in told)
     monkeypatch.undo()

@@ -120,6 +120,8 @@ def test_the_key_of_any_source() -> None:
         (2.1, None, False),
         (3.5, Paired((), (0, 1), ()), True),  # two of 57 pictures: chance does that in a quarter of all cases
         (8.8, Paired((), tuple(range(5)), ()), False),
+        (50.0, Paired((), tuple(range(4)), ()), False),  # four of eight: chance, but the file is of no use
+        (33.3, Paired((), (0,), ()), True),  # one of three
         (2.1, Paired(tuple(range(20)), tuple(range(20, 60)), ()), False),
         (3.0, Paired((), (), ()), False),  # a loss without a picture that got worse is none that was measured
     ],
