@@ -27,6 +27,8 @@ _CONSUMERS = WEIGHTED | {_ADD, _MEAN}
 # Parts of the full range that are tried, and values of each picture that are looked at.
 _PARTS = np.linspace(0.2, 1.0, 17)
 _SAMPLE = 4000
+# Half of what XNNPACK refuses.
+_LARGEST_MULTIPLIER = 128.0
 
 
 def choose_range(whole: LayerwiseModel, operator: Any, reference: list[NDArray[np.float32]]) -> None:
@@ -48,11 +50,26 @@ def choose_range(whole: LayerwiseModel, operator: Any, reference: list[NDArray[n
     if high <= low:
         return
     choices = [((high - low) * part / 255, int(np.rint(-128 - low * 255 / (high - low)))) for part in _PARTS]
+    least = _least_scale(whole, operator)
+    choices = [choice for choice in choices if choice[0] >= least]
+    if not choices:
+        return  # so little comes out of this layer that no scale is fine enough and still loads: the converter's stays
     scale, zero_point = min(choices, key=lambda choice: _error(values, *choice))
     quantization = whole.graph.tensors[index].quantization
     quantization.scale = np.array([scale], np.float32)
     quantization.zeroPoint = np.array([zero_point], np.int64)
     quantization.min = quantization.max = None
+
+
+def _least_scale(whole: LayerwiseModel, operator: Any) -> float:
+    """The finest scale of an operator's output that interpreters load: XNNPACK multiplies sums by less than 256.
+
+    https://github.com/google/XNNPACK/blob/master/src/operators/convolution-nhwc.c, "requantization scale".
+    """
+    tensors = [whole.graph.tensors[int(index)] for index in operator.inputs if index >= 0]
+    scales = [float(np.max(t.quantization.scale)) for t in tensors[:2]]
+    coarsest = scales[0] * scales[1] if whole.code(operator) in WEIGHTED else max(scales)
+    return coarsest / _LARGEST_MULTIPLIER
 
 
 def _error(values: NDArray[np.float32], scale: float, zero_point: int) -> float:
