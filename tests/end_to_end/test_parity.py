@@ -90,8 +90,8 @@ def test_int8_on_the_other_interpreter_has_the_same_first_label(
 
 
 # tflite-runtime rounds twice where LiteRT rounds once: of every layer's values 0.1 to 1.3 % are one step higher. Four
-# steps of a score is what one hopes for; of 200 flowers, none (MobileNet v1) and 6 (Lite0, at most 8 steps) were further
-# apart, a third of a step on average. A picture that the model is in two minds about was 16 apart.
+# steps of a score is what one hopes for; of 200 flowers, none (MobileNet v1) and 6 (Lite0, at most 8 steps) were
+# further apart, a third of a step on average. A picture that the model is in two minds about was 16 apart.
 def test_int8_on_the_other_interpreter_is_not_far(
     int8_on_both: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
