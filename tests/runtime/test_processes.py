@@ -96,7 +96,7 @@ def test_a_full_disk(photos: Path, colours: Path, run_module: Run) -> None:
         for arguments in (["classify", str(photos), "--model", str(colours)], ["info", str(colours)]):
             done = run_module(*arguments, **streams)
             assert done.returncode == 1
-            assert done.stderr == "runtime: error: [Errno 28] No space left on device\n"
+            assert done.stderr == "runtime: error: standard output cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
