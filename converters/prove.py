@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from converters.gate import chance_note, is_accepted
 from converters.metadata import add_metadata
 from converters.options import ConvertOptions
 from converters.reference import Reference
-from converters.report import is_accepted
 from converters.verify import ExportResult, verify_file
 from runtime.errors import ModelError
 from runtime.spec import ModelSpec
@@ -97,14 +97,9 @@ def file_stem(spec: ModelSpec) -> str:
 
 def _remark(result: ExportResult, options: ConvertOptions) -> str | None:
     """What a user should know of a file that passed."""
+    if note := chance_note(result, options):
+        return note
     name, drop = result.path.name, result.accuracy_drop
-    if drop is not None and drop > options.max_accuracy_drop:
-        worse, better = len(result.paired.worse), len(result.paired.better)
-        return (
-            f"{name} loses {drop:.1f} points, more than {options.max_accuracy_drop:g}, but on so few pictures that "
-            f"it may be chance ({worse} worse, {better} better of {result.accuracy.images}): it is kept; "
-            "more test pictures tell more"
-        )
     if drop is None and result.top1_agreement < _USUAL_AGREEMENT:
         return (
             f"{name} gives the model's own answer to {result.top1_agreement:.0%} of the pictures only, and nobody said "

@@ -13,10 +13,12 @@ import numpy as np
 
 from converters import floor
 from converters.against import Against
+from converters.gate import is_accepted_loss
+from converters.kinds import KINDS, MIXED
 from converters.min_runtime import DEFAULT_MIN_RUNTIME, MinRuntime, require_runtime
 from converters.processes import run_in_process
 from converters.reference import Reference
-from converters.report import is_accepted_loss, read_report
+from converters.report import read_report
 from converters.truth import INTEGER_KINDS, kind_of, require_true
 from converters.verify import Run, run_file
 from runtime.contract import read_contract
@@ -26,8 +28,6 @@ from runtime.model_file import ModelFile
 from runtime.op_versions import required_runtime
 from runtime.spec import LabelList, Preprocessing
 
-#: Kinds that names of our files end in; the longer first.
-KINDS = ("float32", "float16", "int16x8", "dynamic", "int8")
 # Scores of an integer file differ by some hundredths between interpreters and processors that round otherwise.
 _SAME_SCORES = 0.05
 _DEFAULT_DROP = 2.0
@@ -287,12 +287,12 @@ def _accuracy_text(run: Run, limit: float) -> str:
     text = f"{run.accuracy}, drop {run.accuracy_drop:.1f} points; answers better {better}, worse {worse}"
     if (run.accuracy_drop or 0) > limit:
         text += f"; more than the {limit:g} allowed"
-        text += ", but so few pictures may be chance" if run.paired.may_be_chance else ""
+        text += ", but so few pictures may be chance" if run.paired.excuses(run.accuracy_drop or 0) else ""
     return text
 
 
 def _kind_by_name(path: Path) -> str | None:
-    return next((kind for kind in KINDS if path.stem.endswith(f"_{kind}")), None)
+    return next((kind for kind in (*KINDS, MIXED) if path.stem.endswith(f"_{kind}")), None)
 
 
 def _size(preprocessing: Preprocessing) -> tuple[int, int]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from converters.against import Against
 from converters.inputs.label_match import match_labels
+from converters.kinds import KINDS, MIXED
 from converters.processes import run_in_process
-from converters.verify_again import KINDS
 from runtime.contract import ModelContract, read_contract
 from runtime.errors import DataError, ImageError
 from runtime.file_kind import shown
@@ -124,7 +124,7 @@ def _resized(
 
 def _float_twin(model: Path) -> Path | None:
     """NAME_float32.tflite beside NAME_int8.tflite."""
-    for kind in KINDS:
+    for kind in (*KINDS, MIXED):
         if kind != "float32" and model.stem.endswith(f"_{kind}"):
             twin = model.with_name(f"{model.stem.removesuffix(kind)}float32.tflite")
             return twin if twin.is_file() else None

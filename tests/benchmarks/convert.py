@@ -19,7 +19,7 @@ import threading
 import time
 from pathlib import Path
 
-from converters.verify_again import KINDS
+from converters.kinds import KINDS
 from toolkit.tables import render_table
 
 ROOT = Path(__file__).resolve().parent.parent.parent

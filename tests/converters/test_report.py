@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from converters.gate import is_accepted
 from converters.options import ConvertOptions
 from converters.paired import Paired
 from converters.reference import Reference
@@ -13,7 +14,6 @@ from converters.report import (
     REPORT_VERSION,
     export_key,
     hand_over,
-    is_accepted,
     put_page,
     read_report,
     report_bytes,
