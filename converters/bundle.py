@@ -132,6 +132,9 @@ class ModelBundle:
         import_tensorflow()
         import keras
 
+        from converters.inputs.keras_limits import check_zip
+
+        check_zip(self.folder / MODEL_FILE)
         try:
             with quiet_stderr():
                 return keras.saving.load_model(self.folder / MODEL_FILE, compile=False, safe_mode=True)

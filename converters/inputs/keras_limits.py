@@ -14,15 +14,19 @@ _MOST_TIMES, _FREE_BYTES = 8, 64 << 20
 
 
 def check_zip(path: Path) -> None:
-    """Look at the directory of a ``.keras`` file; a damaged one is left to Keras.
+    """Look at the directory of a ``.keras`` file.
 
     Raises:
-        ModelError: it unpacks to too much.
+        ModelError: it has none, or unpacks to too much.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(info.file_size for info in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except zipfile.BadZipFile as error:  # of which Keras says that it cannot find it
+        raise ModelError(
+            f"{shown(path)} is damaged or cut short ({error}): a .keras file is a zip archive; copy it again"
+        ) from error
+    except (OSError, ValueError):
         return
     _check_size(path, size)
 
