@@ -23,6 +23,10 @@ from runtime.spec import Preprocessing
 _VARIABLES = ("VariableV2", "Variable", "ReadVariableOp")
 
 
+# Seconds that one picture may take: the largest networks need some, and a graph may hold a loop that never ends.
+_LONGEST_RUN = 60
+
+
 class GraphRunner:
     """A classifier in a graph, loaded.
 
@@ -58,6 +62,7 @@ class GraphRunner:
             with quiet_stderr(), tf.Graph().as_default() as loaded:
                 tf.graph_util.import_graph_def(part, name="")
                 self._session = tf.compat.v1.Session(graph=loaded)
+                self._limited = tf.compat.v1.RunOptions(timeout_in_ms=_LONGEST_RUN * 1000)
                 if restore is not None:
                     self._session.run(restore[0], restore[1])
         except Exception as error:  # ValueError, tf.errors.OpError, ...: all mean that the graph is not sound
@@ -71,9 +76,13 @@ class GraphRunner:
         """
         tensor = input_tensor(pixels, self._preprocessing, self._ends)
         try:
-            values = np.asarray(self._session.run(str(self._ends.exit), {str(self._ends.entry): tensor}))
+            fetched, fed = str(self._ends.exit), {str(self._ends.entry): tensor}
+            values = np.asarray(self._session.run(fetched, fed, options=self._limited))
         except Exception as error:
-            raise ModelError(f"{self._name}: the graph fails when it runs: {what_failed(error)}") from error
+            reason = what_failed(error)
+            if "Timed out" in reason:
+                reason = f"it does not end within {_LONGEST_RUN} seconds"
+            raise ModelError(f"{self._name}: the graph fails when it runs: {reason}") from error
         return row_of_scores(values, f"{self._name}: {self._ends.exit}")
 
     def freeze(self) -> FrozenPart:
