@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from converters.kinds import KINDS, MIXED
 from converters.tensorflow import import_tensorflow
-from converters.whole_folder import clear_up, in_the_way, replace_folder, standing_still
+from converters.whole_folder import LEFTOVER, clear_up, in_the_way, replace_folder, standing_still
 from runtime.errors import DataError, ModelError, UsageError, first_line
 from runtime.file_kind import shown
 from runtime.files import SYSTEM_FILES
@@ -244,6 +244,7 @@ def _is_export(name: str) -> bool:
     return (
         name in {REPORT_FILE, f".{REPORT_FILE}", EXPORT_PAGE, f".{EXPORT_PAGE}", *SYSTEM_FILES}
         or name.startswith(SCRATCH_PREFIX)
+        or LEFTOVER in name  # of a process that was killed
         or name.endswith(_EXPORT_ENDINGS)
     )
 

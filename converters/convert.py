@@ -21,17 +21,17 @@ from converters.kinds import ALWAYS, CALIBRATED
 from converters.make import Maker
 from converters.metadata_text import read_translations
 from converters.options import ConvertOptions
-from converters.other_formats import format_entry, write_format
+from converters.other_formats import ENDINGS, format_entry, write_format
 from converters.prove import Prover, RejectedError, file_stem
 from converters.quantization.explain import error_plot, error_table
 from converters.quantization.layer_errors import layer_errors
 from converters.reference import Reference
-from converters.report import carry_over, export_key, hand_over, make_report, up_to_date
+from converters.report import carry_over, export_key, files_of, hand_over, make_report, up_to_date
 from converters.rescue import rescue
 from converters.source import BundleSource, Source
 from converters.verify import ExportResult
 from converters.whole_folder import clear_up, scratch_folder
-from runtime.errors import DataError, EdgeExportError, ModelError
+from runtime.errors import DataError, EdgeExportError, ModelError, UsageError
 from runtime.file_kind import shown
 
 Notify = Callable[[str], None]
@@ -88,6 +88,7 @@ def convert(path: Path, options: ConvertOptions | None = None, notify: Notify = 
     key = export_key(dict(source.digests()) | _digests_of_translations(options))
     if not options.force and (report := up_to_date(target, key, options)):
         return Conversion(target, report, fresh=False)
+    _check_target(path, source, target, options)
     if target.exists() and not target.is_dir():
         raise DataError(f"cannot write to {shown(target)}: it is a file, not a folder")
     try:
@@ -105,6 +106,10 @@ def _open(path: Path, options: ConvertOptions, notify: Notify) -> Source:
     clear_up(path)  # a training killed at the one wrong moment has left its bundle under another name
     if kind_of(path) == "bundle":
         options.hints.refuse(frozenset(), "a bundle, which says it itself")
+        if options.calibration_dir is not None:
+            raise UsageError(
+                "--calibration-dir has no place with a bundle, which brings its own pictures; leave it out"
+            )
         return BundleSource(path)
     return open_source(
         path,
@@ -114,6 +119,25 @@ def _open(path: Path, options: ConvertOptions, notify: Notify) -> Source:
         quantized=bool(options.calibrated),
         calibration_images=options.calibration_images or CALIBRATE,
     )
+
+
+def _check_target(path: Path, source: Source, target: Path, options: ConvertOptions) -> None:
+    """Nothing of the user's is written over: not the model itself, nor files that no conversion has put there."""
+    if target.resolve() == path.resolve():
+        raise UsageError(f"--output-dir {shown(target)} is the model itself; name another folder")
+    stem = file_stem(source.spec)
+    ours, own_folder = files_of(target), target.resolve() == source.output_folder().resolve()
+    for name in options.formats:
+        for place in (target / f"{stem}{ending}" for ending in ENDINGS.get(name, ())):
+            if place.resolve() == path.resolve():
+                raise UsageError(f"--formats {name} would write over {shown(path)} itself; name another --output-dir")
+            if own_folder or options.force:
+                continue  # an earlier run may have been killed before it could say what it wrote
+            if place.exists() and place.name not in ours:
+                raise UsageError(
+                    f"{shown(place)} is there, and no conversion has put it there; move it away, name another "
+                    "--output-dir, or write over it with --force"
+                )
 
 
 def _digests_of_translations(options: ConvertOptions) -> dict[str, str]:

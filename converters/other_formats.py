@@ -72,6 +72,14 @@ def write_format(
     return list(compiled.files), compiled.to_json()
 
 
+#: What stands behind the model's name in the files of a format; those of c-array have a name of their own.
+ENDINGS = {
+    "pb": (".pb", "_labels.txt", "_spec.json"),
+    "keras": (".keras", "_labels.txt", "_spec.json"),
+    "saved_model": ("_saved_model",),
+    "onnx": (".onnx",),
+    "coreml": (".mlpackage",),
+}
 _OF_TENSORFLOW = {"pb": frozen_graph.write, "saved_model": saved_model.write, "keras": keras_file.write}
 
 

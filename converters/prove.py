@@ -99,11 +99,10 @@ def _remark(result: ExportResult, options: ConvertOptions) -> str | None:
     """What a user should know of a file that passed."""
     if note := chance_note(result, options):
         return note
-    name, drop = result.path.name, result.accuracy_drop
-    if drop is None and result.top1_agreement < _USUAL_AGREEMENT:
+    if result.top1_agreement < _USUAL_AGREEMENT:
         return (
-            f"{name} gives the model's own answer to {result.top1_agreement:.0%} of the pictures only, and nobody said "
-            "which answers are right: try it on pictures that you know"
+            f"{result.path.name} gives the model's own answer to {result.top1_agreement:.0%} of the pictures only: "
+            "try it on pictures that you know"
         )
     return None
 

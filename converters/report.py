@@ -123,10 +123,10 @@ def hand_over(
         for name, content in texts.items():
             temporary[name].write_bytes(content)
         kept = accepted | {part["file"] for entry in report["formats"] for part in entry["files"]}
-        files_of_report = files_of(target)
-        stale = sorted(name for name in files_of_report.keys() - kept if (target / name).exists())
+        earlier = {name: digest for name, digest in files_of(target).items() if name not in kept}
+        stale = sorted(name for name, digest in earlier.items() if _is_unchanged(target / name, digest))
         for name in stale:
-            _remove(target / name, files_of_report[name])
+            _remove(target / name)
         (target / REPORT_FILE).unlink(missing_ok=True)
         for result in results:
             if result.path.name in accepted:
@@ -226,6 +226,8 @@ def read_report(target: Path) -> dict[str, Any] | None:
                 return None
         if not all(entry.keys() >= {"format", "files", "made_with"} for entry in report["formats"]):
             return None
+        if not isinstance(report["test_scores"], list) or not report["trained"].keys() >= {"accuracy", "unknown"}:
+            return None
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     return report
@@ -270,12 +272,16 @@ def files_of(target: Path) -> dict[str, str]:
     return {} if report is None else {part["file"]: part["sha256"] for part in _all_files(report)}
 
 
-def _remove(path: Path, digest: str) -> None:
-    """Take away what an earlier conversion wrote; a folder that was changed since is left."""
-    if not path.is_dir() or path.is_symlink():
-        path.unlink(missing_ok=True)
-    elif digest_of(path) == digest:
+def _is_unchanged(path: Path, digest: str) -> bool:
+    """Whether a file or folder is what an earlier conversion wrote: what was changed since is the user's."""
+    return path.exists() and digest_of(path) == digest
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is_plain(name: str) -> bool:

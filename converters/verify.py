@@ -164,7 +164,7 @@ def verify_file(
         sha256=hashlib.sha256(content).hexdigest(),
         input=file.inputs[0].dtype,
         output=file.outputs[0].dtype,
-        uses=file.operators,
+        uses=tuple(use for use in file.operators if use.count),
         needs_runtime=required_runtime(file).version,
         floor=None if floor_python is None else run_file(path, reference, str(floor_python), floor.INTERPRETER),
     )

@@ -19,7 +19,9 @@ from pathlib import Path
 from converters.locks import is_dead, lock, locked, unlock
 from runtime.file_kind import shown
 
-_NEW, _OLD = ".edge-export-new-", ".edge-export-old-"
+#: What stands in the name of a folder that a killed process may leave.
+LEFTOVER = ".edge-export-"
+_NEW, _OLD = f"{LEFTOVER}new-", f"{LEFTOVER}old-"
 # What stands behind them; earlier versions took letters too.
 _RANDOM = "[a-z0-9_]{8}"
 

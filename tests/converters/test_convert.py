@@ -282,3 +282,24 @@ def test_a_file_that_was_not_asked_for_now_stays(converted: Path) -> None:
     assert int8.read_bytes() == before
     assert [entry["kind"] for entry in report["files"]] == ["float32", "int8"]
     assert {"trained", "float32", "int8"} <= report["test_scores"][0].keys()
+
+
+def test_the_users_own_files_stay(bundle: Path, tmp_path: Path) -> None:
+    target = tmp_path / "mine"
+    target.mkdir()
+    (target / "shapes.pb").write_bytes(b"of the user")
+    options = ConvertOptions(formats=("pb",), output_dir=target, max_accuracy_drop=ANY_DROP)
+    with pytest.raises(UsageError, match="shapes.pb is there, and no conversion has put it there"):
+        convert(bundle, options)
+    assert content(target) == {"shapes.pb": b"of the user"}
+    with pytest.raises(UsageError, match="is the model itself"):
+        convert(bundle, ConvertOptions(output_dir=bundle))
+    with pytest.raises(UsageError, match="--calibration-dir has no place with a bundle"):
+        convert(bundle, ConvertOptions(calibration_dir=tmp_path))
+    (target / "shapes.pb").unlink()
+    convert(bundle, options)
+    model = target / "shapes.pb"
+    before = model.read_bytes()
+    with pytest.raises(UsageError, match="--formats pb would write over .*shapes.pb itself"):
+        convert(model, ConvertOptions(formats=("pb",), output_dir=target))
+    assert model.read_bytes() == before
