@@ -151,6 +151,15 @@ def test_a_loss(model: Path, against: Against) -> None:
     assert text(verification, "accuracy").endswith("but so few pictures may be chance")
 
 
+def test_other_answers_where_nobody_knows_the_truth(model: Path, against: Against) -> None:
+    here = verify_again(model, against, ANY).runs[0].scores
+    silent = replace(against, truth=against.truth[:0], digests=())
+    assert states(verify_again(model, replace(silent, scores=here), ANY))["accuracy"] == "not done"
+    verification = verify_again(model, replace(silent, scores=np.roll(here, 1, axis=1)), ANY)
+    assert [check.name for check in verification.failed] == ["accuracy"]
+    assert "only 0.0% of them get the trained model's answer" in text(verification, "accuracy")
+
+
 def test_the_limit_is_that_of_the_conversion(model: Path, against: Against, spec: ModelSpec) -> None:
     write_report(model, against, spec, max_accuracy_drop=100.0)
     assert against.scores is not None
