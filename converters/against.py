@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters.bundle import CALIBRATION_FILE, EXPORT_FOLDER, MODEL_FILE, TEST_IMAGES_FILE, ModelBundle
+from converters.source import BundleSource
 from runtime.errors import ModelError
 from runtime.file_kind import shown
-from runtime.preprocess import normalize
 from runtime.spec import SPEC_FILE_NAME, ModelSpec
 
 
@@ -57,7 +56,7 @@ def against_bundle(folder: Path, notify: Callable[[str], None] = _ignore) -> Aga
     if not len(images):
         raise ModelError(f"{shown(folder / name)} holds no pictures to check a file with")
     notify("Running the trained model")
-    scores = _keras_scores(bundle, images)
+    scores = BundleSource(folder).scores(images)
     described = f"the bundle {shown(folder)}"
     return Against(described, folder / name, pictures.truth, pictures.digests, scores, bundle.spec)
 
@@ -69,13 +68,3 @@ def bundle_of(folder: Path) -> Path | None:
         if (candidate / SPEC_FILE_NAME).is_file() or (candidate / MODEL_FILE).is_file():
             return candidate
     return None
-
-
-def _keras_scores(bundle: ModelBundle, images: NDArray[Any]) -> NDArray[np.float32]:
-    model = bundle.keras_model()
-    # Few at a time: Keras keeps every layer's output until the call ends.
-    batches = [
-        np.asarray(model([normalize(images[start : start + 4], bundle.spec.preprocessing)], training=False))
-        for start in range(0, len(images), 4)
-    ]
-    return np.concatenate(batches)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters.bundle import MODEL_FILE, ModelBundle
-from converters.formats.tflite import convert_float32
 from converters.metadata import add_metadata
 from converters.options import ConvertOptions
 from converters.report import export_key, up_to_date
 from converters.source import BundleSource
-from runtime.errors import EdgeExportError, ModelError, UsageError, first_line
+from runtime.errors import ModelError, UsageError
 from runtime.file_kind import shown
 from runtime.spec import SPEC_FILE_NAME
 from toolkit.kept_file import kept_file
@@ -49,7 +48,8 @@ def runnable_model(model: Path, cache_dir: Path, notify: Callable[[str], None]) 
     if not model.is_dir():
         return RunnableModel(model, "the file itself")
     bundle = ModelBundle.load(model)
-    report = up_to_date(bundle.export_folder, export_key(BundleSource(bundle.folder).digests()), ConvertOptions())
+    source = BundleSource(model)
+    report = up_to_date(bundle.export_folder, export_key(source.digests()), ConvertOptions())
     for entry in report["files"] if report else ():
         if entry["kind"] == "float32":
             return RunnableModel(bundle.export_folder / entry["file"], "the bundle's float32 export")
@@ -57,22 +57,10 @@ def runnable_model(model: Path, cache_dir: Path, notify: Callable[[str], None]) 
 
     def make() -> bytes:
         notify("Converting the trained model to float32, once (toolkit convert makes this needless)")
-        return _converted(bundle)
+        return add_metadata(source.float32(), bundle.spec)
 
     kept_file(path, make)
     return RunnableModel(path, "the bundle's trained model as float32, made for this and kept in the cache")
-
-
-def _converted(bundle: ModelBundle) -> bytes:
-    model = bundle.keras_model()
-    try:
-        return add_metadata(convert_float32(model), bundle.spec)
-    except EdgeExportError:
-        raise
-    except Exception as error:  # ConverterError and whatever else comes up in TensorFlow
-        raise ModelError(
-            f"TensorFlow cannot convert {shown(bundle.folder / MODEL_FILE)}: {first_line(error)}"
-        ) from error
 
 
 def _key(bundle: ModelBundle) -> str:

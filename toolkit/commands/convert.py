@@ -81,6 +81,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--formats", action="append", metavar="LIST", help="also write these formats (below)")
     parser.add_argument("--io", choices=IN_OUT, default="uint8", help="what an int8 file takes and gives")
     parser.add_argument("--output-dir", metavar="DIR", type=Path, help="for the files (default: export in the bundle)")
+    _add_quality(parser)
+    parser.add_argument("--force", action="store_true", help="convert again although the files are up to date")
+    parser.add_argument("--json", action="store_true", help="the report as one JSON object on standard output")
+    _add_metadata(parser.add_argument_group("texts that go into the files"))
+    foreign = parser.add_argument_group("models that are no bundle; what is not said is found or guessed, and printed")
+    add_calibration_dir(foreign)
+    add_model_options(foreign)
+    parser.set_defaults(run=run)
+
+
+def _add_quality(parser: argparse.ArgumentParser) -> None:
+    """What a file may lose, where it must load, and how hard int8 is tried."""
     parser.add_argument(
         "--max-accuracy-drop",
         metavar="POINTS",
@@ -120,13 +132,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="also show what each layer of int8 and int16x8 loses (NAME_int8_layers.svg)",
     )
-    parser.add_argument("--force", action="store_true", help="convert again although the files are up to date")
-    parser.add_argument("--json", action="store_true", help="the report as one JSON object on standard output")
-    _add_metadata(parser.add_argument_group("texts that go into the files"))
-    foreign = parser.add_argument_group("models that are no bundle; what is not said is found or guessed, and printed")
-    add_calibration_dir(foreign)
-    add_model_options(foreign)
-    parser.set_defaults(run=run)
 
 
 def _add_metadata(group: argparse._ArgumentGroup) -> None:
