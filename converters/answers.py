@@ -33,7 +33,7 @@ def answers(scores: NDArray[np.float32], task: Task, least: Sequence[float]) -> 
 
 
 def unanswered(scores: NDArray[np.float32], task: Task, least: Sequence[float]) -> NDArray[np.bool_]:
-    """The pictures that the runtime answers ``unknown``, as ``runtime.classifier.answered_labels`` does.
+    """The pictures that the runtime answers ``unknown``, as ``runtime.answers.answered_labels`` does.
 
     Args:
         scores: float32 (pictures, classes), 0..1.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,59 +12,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.answers import AnswerRules, Classification, Prediction, Stages, answered_labels, rank_scores
 from runtime.contract import ModelContract, Overrides, read_contract
 from runtime.errors import ModelError
 from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes, upright_rgb
 from runtime.interpreter import LoadedModel
 from runtime.preprocess import image_from_array, normalize, resize
-from runtime.spec import Task
+from runtime.sources.frame import Frame
+from runtime.spec import ChannelOrder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """One class's answer: id, label, and score in [0, 1]."""
-
-    class_id: int
-    label: str
-    score: float
+    # What can be classified: a file's path, a file's bytes, a Pillow picture, uint8 (height, width, 3) RGB.
+    Picture = str | Path | bytes | Image | NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Stages:
-    """Milliseconds that each stage of one answer took."""
-
-    decode: float
-    preprocess: float
-    invoke: float
-
-
-@dataclass(frozen=True)
-class Classification:
-    """The answer for one picture.
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A picture as a model's input.
 
     Attributes:
-        predictions: the best classes, best first; with a multi-label model all that hold are among them.
-        labels: what the picture shows: one label, or none where the best score is too low for an answer
-            (``unknown``); with a multi-label model all labels whose scores reach their thresholds.
-        milliseconds: what it cost.
+        tensor: (1, height, width, 3), in the model's own dtype.
+        decode_ms: what its decoding took, milliseconds.
+        preprocess_ms: what resizing and quantising took, milliseconds.
     """
 
-    predictions: tuple[Prediction, ...]
-    labels: tuple[str, ...]
-    milliseconds: Stages
-
-    @property
-    def unknown(self) -> bool:
-        """Whether the picture shows nothing that the model knows."""
-        return not self.labels
+    tensor: NDArray[Any]
+    decode_ms: float
+    preprocess_ms: float
 
 
 class Classifier:
-    """A ``.tflite`` picture classifier, ready to run; for one thread at a time.
+    """A ``.tflite`` picture classifier, ready to run; threads may share it, one forward pass runs at a time.
 
     Attributes:
         contract: how the file is used.
@@ -73,6 +55,7 @@ class Classifier:
     def __init__(self, contract: ModelContract, model: LoadedModel) -> None:
         self.contract = contract
         self.model = model
+        self._running = threading.Lock()
         preprocessing = contract.preprocessing
         # 0 for uint8 and 128 for int8 where raw bytes go in; None where they must be normalised.
         self._byte_shift: int | None = model.input.byte_shift(preprocessing)
@@ -96,7 +79,13 @@ class Classifier:
         return cls(contract, LoadedModel(Path(path), threads))
 
     def classify(
-        self, picture: str | Path | bytes | Image | NDArray[np.uint8], top_k: int = 5, threshold: float = 0.0
+        self,
+        picture: Picture,
+        top_k: int = 5,
+        threshold: float = 0.0,
+        *,
+        allow: Sequence[str] = (),
+        deny: Sequence[str] = (),
     ) -> Classification:
         """Classify one picture.
 
@@ -104,20 +93,72 @@ class Classifier:
             picture: path of a file; the bytes of one; a Pillow picture; or uint8 (height, width, 3), RGB.
             top_k: number of predictions at most; with a multi-label model there may be more, if more labels hold.
             threshold: least score of a prediction, 0..1.
+            allow: the only labels that may be answered; empty means all.
+            deny: labels that are never answered.
 
         Raises:
             ImageError: the picture cannot be used.
             ModelError: the model fails.
+            UsageError: a label is named that the model does not have.
+        """
+        return self.look(self.prepare(picture), AnswerRules(top_k, threshold, tuple(allow), tuple(deny)))[0]
+
+    def prepare(self, picture: Picture, channel_order: ChannelOrder = "RGB", decode_ms: float = 0.0) -> Prepared:
+        """The first half of ``classify``: what needs no model, and may run while another picture is in it.
+
+        Args:
+            picture: as ``classify`` takes it.
+            channel_order: of an array's last axis.
+            decode_ms: what decoding has taken before, milliseconds.
+
+        Raises:
+            ImageError: the picture cannot be used.
         """
         started = time.perf_counter()
         image = self._decode(picture)
         decoded = time.perf_counter()
-        tensor = self.tensor(resize(image, self.contract.preprocessing))
-        preprocessed = time.perf_counter()
-        scores = self._real_scores(self.model.run(tensor))
+        tensor = self.tensor(resize(image, self.contract.preprocessing, channel_order))
         ended = time.perf_counter()
-        stages = Stages(*((b - a) * 1000 for a, b in _pairs(started, decoded, preprocessed, ended)))
-        return Classification(self.rank(scores, top_k, threshold), self.answer(scores), stages)
+        return Prepared(tensor, decode_ms + (decoded - started) * 1000, (ended - decoded) * 1000)
+
+    def prepare_frame(self, frame: Frame) -> Prepared:
+        """``prepare`` for a frame of a source.
+
+        Raises:
+            ImageError: the frame cannot be used.
+        """
+        if isinstance(frame.picture, bytes):
+            started = time.perf_counter()
+            image = decode_image(frame.picture, frame.source)
+            decode_ms = frame.decode_ms + (time.perf_counter() - started) * 1000
+            return self.prepare(image, decode_ms=decode_ms)
+        return self.prepare(frame.picture, frame.channel_order, frame.decode_ms)
+
+    def look(self, prepared: Prepared, rules: AnswerRules) -> tuple[Classification, NDArray[np.float32]]:
+        """The second half of ``classify``: the answer, and all scores, float32 (classes,), 0..1.
+
+        Raises:
+            ModelError: the model fails.
+            UsageError: the rules name a label that the model does not have.
+        """
+        scores, invoke_ms = self.run(prepared)
+        started = time.perf_counter()
+        predictions, labels = self.judge(scores, rules)
+        postprocess_ms = (time.perf_counter() - started) * 1000
+        stages = Stages(prepared.decode_ms, prepared.preprocess_ms, invoke_ms, postprocess_ms)
+        return Classification(predictions, labels, stages), scores
+
+    def run(self, prepared: Prepared) -> tuple[NDArray[np.float32], float]:
+        """Scores, float32 (classes,), 0..1, and the milliseconds that the forward pass took.
+
+        Raises:
+            ModelError: the model fails.
+        """
+        with self._running:
+            started = time.perf_counter()
+            output = self.model.run(prepared.tensor)
+            ended = time.perf_counter()
+        return self._real_scores(output), (ended - started) * 1000
 
     def scores(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Scores of a picture that is resized already.
@@ -128,7 +169,22 @@ class Classifier:
         Returns:
             float32 (classes,), 0..1.
         """
-        return self._real_scores(self.model.run(self.tensor(pixels)))
+        return self.run(Prepared(self.tensor(pixels), 0.0, 0.0))[0]
+
+    def judge(self, scores: NDArray[np.float32], rules: AnswerRules) -> tuple[tuple[Prediction, ...], tuple[str, ...]]:
+        """The best classes, best first, and the labels that hold; see ``Classification``.
+
+        Args:
+            scores: float32 (classes,), as ``scores`` gives them.
+            rules: which answers are wanted.
+
+        Raises:
+            UsageError: the rules name a label that the model does not have.
+        """
+        contract = self.contract
+        classes = rules.classes(contract.labels) if rules.allow or rules.deny else None
+        holding = answered_labels(scores, contract.labels, contract.least_scores, contract.task, classes)
+        return rank_scores(scores, contract.labels, rules, holding, classes), holding
 
     def tensor(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Resized pixels, 0..255, as the model's input (1, height, width, 3) in its own dtype."""
@@ -140,19 +196,7 @@ class Classifier:
             return whole.astype(np.uint8, copy=False)[None]
         return (whole.astype(np.int16) - self._byte_shift).astype(np.int8)[None]
 
-    def rank(self, scores: NDArray[np.float32], top_k: int, threshold: float = 0.0) -> tuple[Prediction, ...]:
-        """The best classes, best first; equal scores in the order of their ids."""
-        return rank_scores(scores, self.contract.labels, top_k, threshold, self.answer(scores))
-
-    def answer(self, scores: NDArray[np.float32]) -> tuple[str, ...]:
-        """The labels that hold, best first; see ``Classification.labels``.
-
-        Args:
-            scores: float32 (classes,), as ``scores`` gives them.
-        """
-        return answered_labels(scores, self.contract.labels, self.contract.least_scores, self.contract.task)
-
-    def _decode(self, picture: str | Path | bytes | Image | NDArray[np.uint8]) -> Image:
+    def _decode(self, picture: Picture) -> Image:
         if isinstance(picture, bytes):
             return decode_image(picture)
         if isinstance(picture, (str, Path)):
@@ -173,45 +217,3 @@ class Classifier:
             exponentials = np.exp(real - real.max())
             real = exponentials / exponentials.sum()
         return np.clip(real, 0.0, 1.0)
-
-
-def rank_scores(
-    scores: NDArray[np.float32],
-    labels: Sequence[str],
-    top_k: int,
-    threshold: float = 0.0,
-    holding: Sequence[str] = (),
-) -> tuple[Prediction, ...]:
-    """The best classes, best first; equal scores in the order of their ids.
-
-    Args:
-        scores: float32 (classes,), 0..1.
-        labels: of the classes.
-        top_k: number of predictions; 0 gives none.
-        threshold: least score of a prediction, 0..1.
-        holding: labels that hold; where there are several, none is left out for ``top_k``.
-    """
-    order = np.argsort(-scores, kind="stable") if top_k > 0 else np.zeros(0, np.int64)
-    kept = [i for place, i in enumerate(order) if place < top_k or labels[i] in holding]
-    return tuple(Prediction(int(i), labels[i], float(scores[i])) for i in kept if float(scores[i]) >= threshold)
-
-
-def answered_labels(
-    scores: NDArray[np.float32], labels: Sequence[str], least: Sequence[float], task: Task
-) -> tuple[str, ...]:
-    """The labels that hold, best first; see ``Classification.labels``.
-
-    Args:
-        scores: float32 (classes,), 0..1.
-        labels: of the classes.
-        least: the score from which on each class counts as an answer, 0..1.
-        task: with ``single-label`` only the best class can hold.
-    """
-    order = np.argsort(-scores, kind="stable")
-    if task == "single-label":
-        order = order[:1]
-    return tuple(labels[i] for i in order if float(scores[i]) >= least[i])
-
-
-def _pairs(*moments: float) -> list[tuple[float, float]]:
-    return list(zip(moments, moments[1:], strict=False))

@@ -11,18 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import ImageError
-from runtime.spec import Preprocessing
+from runtime.spec import ChannelOrder, Preprocessing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def resize(image: Image, preprocessing: Preprocessing) -> NDArray[Any]:
+def resize(image: Image, preprocessing: Preprocessing, channel_order: ChannelOrder = "RGB") -> NDArray[Any]:
     """Crop and resize an RGB picture to the model's input.
 
     Args:
         image: a Pillow picture in mode RGB.
         preprocessing: says size, policy, filter and channel order.
+        channel_order: what the three channels hold in truth. A camera may give blue first; to turn them round here,
+            in the small picture, costs nothing.
 
     Returns:
         (height, width, 3), 0..255: uint8, or float32 (not rounded) for ``tf-bilinear``, whose fractions
@@ -50,7 +52,7 @@ def resize(image: Image, preprocessing: Preprocessing) -> NDArray[Any]:
             "lanczos": filters.LANCZOS,
         }[preprocessing.resample]
         pixels = np.asarray(image.resize(size, chosen, box=box))
-    return pixels if preprocessing.channel_order == "RGB" else pixels[:, :, ::-1]
+    return pixels if preprocessing.channel_order == channel_order else pixels[:, :, ::-1]
 
 
 def crop_box(width: int, height: int, preprocessing: Preprocessing) -> tuple[float, float, float, float]:

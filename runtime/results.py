@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
+from typing import Any
 
-from runtime.classifier import Classification
+from runtime.answers import Classification
 from runtime.file_kind import shown
 from runtime.spec import Task
 
@@ -15,23 +17,35 @@ _NOTHING: dict[Task, str] = {
 }
 
 
-def as_json(source: str, answer: Classification) -> str:
-    """One line: source, predictions, the labels that hold, and milliseconds of each stage."""
+def as_json(source: str, answer: Classification, number: int | None = None, moment: float | None = None) -> str:
+    """One line: source, predictions, the labels that hold, and milliseconds of each stage.
+
+    Args:
+        source: what was classified.
+        answer: of the classifier.
+        number: of the frame in its source; None leaves it out.
+        moment: when the picture was taken, seconds since 1970; None leaves it out.
+    """
     stages = answer.milliseconds
-    content = {
-        "source": source,
+    content: dict[str, Any] = {} if moment is None else {"time": utc_time(moment)}
+    content["source"] = source
+    if number is not None:
+        content["frame"] = number
+    content |= {
         "predictions": [
             {"class_id": p.class_id, "label": p.label, "score": round(p.score, 6)} for p in answer.predictions
         ],
         "labels": list(answer.labels),
         "unknown": answer.unknown,
-        "milliseconds": {
-            "decode": round(stages.decode, 3),
-            "preprocess": round(stages.preprocess, 3),
-            "invoke": round(stages.invoke, 3),
-        },
+        "milliseconds": {name: round(value, 3) for name, value in vars(stages).items()},
     }
     return json.dumps(content, ensure_ascii=False)
+
+
+def utc_time(moment: float) -> str:
+    """Seconds since 1970 as ISO 8601, to the millisecond: ``2026-03-01T09:30:00.125Z``."""
+    whole, milliseconds = divmod(round(moment * 1000), 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{milliseconds:03}Z"
 
 
 def as_text(source: str, answer: Classification, task: Task = "single-label") -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import MissingPackageError, SourceError
 from runtime.file_kind import shown
+from runtime.sources.frame import Frame, frame_of
 
 # A stream that stays silent for this long is taken for dead.
 _TIMEOUT_MS = 10_000
@@ -22,45 +22,61 @@ _NUMBER = re.compile(r"[0-9]{1,4}")
 _VIDEO_FILES = (".mp4", ".m4v", ".avi", ".mkv", ".mov", ".webm")
 
 
-class Frame(NamedTuple):
-    """A frame, uint8 (height, width, 3), RGB, and the milliseconds its decoding took."""
-
-    pixels: NDArray[np.uint8]
-    decode_ms: float
-
-
-def camera_frames(camera: str) -> Iterator[Frame]:
-    """Frames until a file ends.
+class OpenCVSource:
+    """A ``FrameSource`` through OpenCV.
 
     Args:
         camera: number of a device, path of a video, ``frames/%05d.jpg``, or a URL.
 
     Raises:
         MissingPackageError: OpenCV is not installed.
-        SourceError: the source cannot be opened, gives no frame at all, or is a camera or stream that falls silent.
+        SourceError: the source cannot be opened.
     """
-    cv2 = _import_opencv()
-    capture = _open(cv2, camera)
-    try:
-        if not capture.isOpened():
+
+    def __init__(self, camera: str) -> None:
+        self.name = camera
+        self.live = bool(_NUMBER.fullmatch(camera)) or ("://" in camera and not camera.lower().endswith(_VIDEO_FILES))
+        self._cv2 = _import_opencv()
+        self._capture = _open(self._cv2, camera)
+        self._count = 0
+        if not self._capture.isOpened():
             raise SourceError(_cannot_open(camera))
-        count = 0
-        while capture.grab():  # waits for the camera; what follows is work
-            started = time.perf_counter()
-            good, frame = capture.retrieve()
-            if not good:
-                break
-            count += 1
-            pixels = _to_rgb(cv2, frame)
-            yield Frame(pixels, (time.perf_counter() - started) * 1000)
-        if not count:
-            raise SourceError(f"--camera {shown(camera)}: opened, but gives no frames")
-        if _NUMBER.fullmatch(camera) or ("://" in camera and not camera.lower().endswith(_VIDEO_FILES)):
+        rate = float(self._capture.get(self._cv2.CAP_PROP_FPS))
+        self.frame_seconds = 1 / rate if 0.1 <= rate <= 1000 else None
+
+    def grab(self) -> bool:
+        """Wait for the next frame; see ``FrameSource``."""
+        if self._capture.grab():
+            self._count += 1
+            return True
+        if not self._count:
+            raise SourceError(f"--camera {shown(self.name)}: opened, but gives no frames")
+        if self.live:
             raise SourceError(
-                f"--camera {shown(camera)}: fell silent after {count} frames (unplugged, or the stream broke)"
+                f"--camera {shown(self.name)}: fell silent after {self._count} frames (unplugged, or the stream broke)"
             )
-    finally:
-        capture.release()
+        return False
+
+    def retrieve(self) -> Frame:
+        """Decode the frame; see ``FrameSource``."""
+        started = time.perf_counter()
+        good, pixels = self._capture.retrieve()
+        if not good or pixels is None or not pixels.size:
+            raise SourceError(f"--camera {shown(self.name)}: frame {self._count - 1} cannot be decoded")
+        pixels = self._three_channels(pixels)
+        return frame_of(self.name, self._count - 1, pixels, (time.perf_counter() - started) * 1000, "BGR")
+
+    def close(self) -> None:
+        """Let the device go."""
+        self._capture.release()
+
+    def _three_channels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """OpenCV hands out blue first, or grey."""
+        if pixels.ndim == 3 and pixels.shape[2] == 3:
+            return pixels
+        code = self._cv2.COLOR_BGRA2BGR if pixels.shape[2:] == (4,) else self._cv2.COLOR_GRAY2BGR
+        colour: NDArray[np.uint8] = self._cv2.cvtColor(pixels, code)
+        return colour
 
 
 def _open(cv2: Any, camera: str) -> Any:
@@ -85,14 +101,6 @@ def _import_opencv() -> Any:
         raise MissingPackageError(f"OpenCV is installed but does not load: {error}") from error
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what fails is said by our own errors
     return cv2
-
-
-def _to_rgb(cv2: Any, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if frame.ndim == 2:
-        rgb: NDArray[np.uint8] = cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB)
-    else:
-        rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)  # OpenCV hands out blue first
-    return rgb
 
 
 def _cannot_open(camera: str) -> str:

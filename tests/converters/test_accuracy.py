@@ -7,7 +7,7 @@ import pytest
 
 from converters.accuracy import Accuracy
 from converters.answers import answers, unanswered
-from runtime.classifier import answered_labels
+from runtime.answers import answered_labels
 from runtime.spec import Task
 
 # R. G. Newcombe, "Two-sided confidence intervals for the single proportion: comparison of seven methods",

@@ -12,6 +12,7 @@ from PIL import Image
 
 from converters.metadata import add_metadata
 from converters.metadata_text import MetadataText
+from runtime.answers import AnswerRules
 from runtime.classifier import Classifier
 from runtime.images import decode_image
 from runtime.preprocess import resize
@@ -130,7 +131,7 @@ def test_mediapipe_on_photographs(flower_model: Trained, flowers: Path, kind: st
     answers = mediapipe_answers(path, pictures, tmp_path, {"max_results": 5})
     different = []
     for number, (picture, answer) in enumerate(zip(pictures, answers, strict=True)):
-        scores = [(p.label, p.score) for p in classifier.rank(classifier.scores(picture), 5)]
+        scores = [(p.label, p.score) for p in classifier.judge(classifier.scores(picture), AnswerRules())[0]]
         if not same_order(scores, [(name, score) for name, _, score in answer], 1e-4):
             different.append((number, scores, answer))
     assert len(answers) == 50

@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime.classifier import Classifier, rank_scores
+from runtime.answers import AnswerRules, rank_scores
+from runtime.classifier import Classifier
 from runtime.contract import Overrides
 from runtime.errors import ImageError, ModelError
 from runtime.spec import Preprocessing
@@ -137,7 +138,7 @@ def test_every_label_that_holds_is_among_the_predictions(save_model: SaveModel) 
     assert [p.label for p in answer.predictions] == ["a", "b"]
     assert [p.score for p in answer.predictions] == pytest.approx(softmax([1, -1, -1])[:2])
     assert classifier.classify(Image.new("RGB", (8, 8), COLOURS["red"]), top_k=0).predictions == ()
-    ranked = rank_scores(np.array([0.2, 0.3, 0.5], np.float32), "abc", 1, 0.25, "ab")
+    ranked = rank_scores(np.array([0.2, 0.3, 0.5], np.float32), "abc", AnswerRules(1, 0.25), "ab")
     assert [p.label for p in ranked] == ["c", "b"], "the threshold of what is shown holds for all"
 
 

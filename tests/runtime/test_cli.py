@@ -32,8 +32,8 @@ def test_json_lines(photos: Path, colours: Path, capsys: Capture) -> None:
     answers = [json.loads(line) for line in said.out.splitlines()]
     assert [answer["source"] for answer in answers] == [str(red), str(deeper / "blue.png")]
     for answer, label, class_id in zip(answers, ("red", "two\nlines"), (0, 2), strict=True):
-        assert list(answer) == ["source", "predictions", "labels", "unknown", "milliseconds"]
-        assert list(answer["milliseconds"]) == ["decode", "preprocess", "invoke"]
+        assert list(answer) == ["time", "source", "frame", "predictions", "labels", "unknown", "milliseconds"]
+        assert list(answer["milliseconds"]) == ["decode", "preprocess", "invoke", "postprocess"]
         assert all(value >= 0 for value in answer["milliseconds"].values())
         assert len(answer["predictions"]) == 3
         assert list(answer["predictions"][0]) == ["class_id", "label", "score"]

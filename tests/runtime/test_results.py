@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from runtime.classifier import Classification, Prediction, Stages
+from runtime.answers import Classification, Prediction, Stages
 from runtime.results import as_json, as_text
 
 ANSWER = Classification(
@@ -21,7 +21,7 @@ def test_json_has_exactly_this_form() -> None:
         ],
         "labels": ["向日葵"],
         "unknown": False,
-        "milliseconds": {"decode": 1.235, "preprocess": 0.5, "invoke": 20.0},
+        "milliseconds": {"decode": 1.235, "preprocess": 0.5, "invoke": 20.0, "postprocess": 0.0},
     }
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from converters.inputs.predictor import Predictor
 from converters.tensorflow import import_tensorflow
-from runtime.classifier import Stages
+from runtime.answers import Stages
 from tests.conftest import ROOT
 from tests.toolkit import predict_models as models
 from tests.toolkit.conftest import Trained

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from converters.inputs.predictor import Predictor
-from runtime.classifier import Prediction, Stages
+from runtime.answers import Prediction, Stages
 from runtime.spec import Preprocessing
 from tests.conftest import ROOT
 from tests.toolkit import predict_models as models

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.cli import add_overrides
+from runtime.arguments.model import add_overrides
 from runtime.command import HelpFormatter
 from runtime.file_kind import shown
 

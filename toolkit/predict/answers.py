@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from converters.inputs.predictor import Floats, Predictor
 from runtime import results
-from runtime.classifier import Classification, Stages, answered_labels, rank_scores
+from runtime.answers import AnswerRules, Classification, Stages, answered_labels, rank_scores
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ def make_answer(source: str, scores: Floats, predictor: Predictor, top_k: int, m
     labels = predictor.labels
     least = predictor.least_scores or (0.0,) * len(labels)
     holding = answered_labels(scores, labels, least, predictor.task)
-    return Answer(rank_scores(scores, labels, top_k, holding=holding), holding, milliseconds, source)
+    return Answer(rank_scores(scores, labels, AnswerRules(top_k), holding), holding, milliseconds, source)
 
 
 def as_json(answer: Answer) -> str:

@@ -8,7 +8,7 @@ from converters.inputs import bundle, frozen_graph, keras_file, saved_model, tfl
 from converters.inputs.detect import MODEL_SUFFIXES, kind_of
 from converters.inputs.hints import Hints
 from converters.inputs.predictor import Notify, Predictor
-from runtime.classify import DEFAULT_FOLDER, find_model
+from runtime.find_model import DEFAULT_FOLDER, find_model
 from runtime.images import find_images
 from toolkit.predict.inputs import architecture
 from toolkit.predict.options import PredictOptions

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from converters.atomic import write_bytes
 from converters.inputs.predictor import Predictor
-from runtime.classifier import Stages
+from runtime.answers import Stages
 from runtime.errors import ImageError, UsageError, one_line
 from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes

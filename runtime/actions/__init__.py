@@ -1,0 +1,1 @@
+"""What is done with answers: shown, written, sent, acted on."""
