@@ -23,6 +23,8 @@ exit codes: 0 done, 1 bad data (a file, a camera, the model), 2 wrong usage
 COMMANDS = {
     "classify": "name what pictures or camera frames show",
     "info": "show what a model file holds and which runtime it needs",
+    "doctor": "look at this device, and say how each fault is mended",
+    "install-service": "start with the device and run all year, by systemd",
 }
 
 
