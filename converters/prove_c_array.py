@@ -26,6 +26,7 @@ from converters.reference import Reference
 from converters.verify import run_file
 from runtime.classifier import Classifier
 from runtime.errors import ModelError
+from runtime.quiet import quiet_stderr
 from runtime.spec import ModelSpec
 
 # Pictures that tflite-micro is given at most: it takes a second for one where LiteRT takes milliseconds.
@@ -95,7 +96,8 @@ def _on_micro(path: Path, lean: bytes, reference: Reference, python: str) -> tup
     rows = np.random.default_rng(0).permutation(len(reference.scores))[:_MICRO_PICTURES]
     if not len(rows):
         return None
-    classifier = Classifier.load(path)
+    with quiet_stderr():
+        classifier = Classifier.load(path)
     with np.load(reference.images, allow_pickle=False) as stored:
         pictures = stored["images"][rows]
     model, given, out = (path.with_name(name) for name in ("lean.tflite", "given.npy", "outputs.npz"))
@@ -112,8 +114,8 @@ def _on_micro(path: Path, lean: bytes, reference: Reference, python: str) -> tup
 
 def _compare_some(name: str, scores: NDArray[np.float32], reference: Reference, rows: NDArray[np.intp]) -> Comparison:
     """Compare on some of the pictures, their rows in ascending order."""
-    known = rows[rows < len(reference.truth)]
-    some = replace(reference, scores=reference.scores[rows], truth=reference.truth[known])
+    truth = reference.truth[rows] if len(reference.truth) else reference.truth
+    some = replace(reference, scores=reference.scores[rows], truth=truth)
     compared = Comparison(**compare(name, scores, some))
     paired = Paired(
         *(_named(rows, of) for of in (compared.paired.better, compared.paired.worse, compared.paired.other))
