@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from converters.inputs.function_names import make_known
 from converters.inputs.graph import Graph, TensorName
 from converters.inputs.loops import make_cancellable
 from converters.inputs.old_operations import modernise, pass_on
@@ -34,6 +35,7 @@ class FrozenPart:
         self.definition, self.entry, self.exit = definition, entry, exit
         modernise(definition, TensorName.parse(entry).node)
         make_cancellable(definition)
+        make_known(definition)
         self._bytes = _takes_bytes(definition, TensorName.parse(entry).node)
 
     @property

@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from converters.inputs import loops
 from converters.inputs.loops import run_limited
+from converters.inputs.open_source import open_source
+from converters.inputs.predictor import probabilities
 from converters.tensorflow import import_tensorflow
 from tests.toolkit import endless
 from tests.toolkit import predict_models as models
@@ -73,7 +76,7 @@ def test_a_saved_loop_that_nothing_could_end(picture: Path, tmp_path: Path, caps
 
 
 def test_a_loop_that_ends_is_no_hindrance(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As ``tf.map_fn`` leaves one."""
+    """As ``tf.map_fn`` leaves one; a graph of its own takes it in, to be converted."""
     tf = import_tensorflow()
 
     def build(_tf: object) -> None:
@@ -86,6 +89,10 @@ def test_a_loop_that_ends_is_no_hindrance(picture: Path, tmp_path: Path, capsys:
     models.write_labels(tmp_path / "labels.txt")
     assert toolkit("predict", picture, "--model", path) == 0
     assert "red" in capsys.readouterr().out.splitlines()[0]
+    source = open_source(path)
+    images = source.check_pictures().images
+    each = np.stack([probabilities(source._network.raw(image), True, "m") for image in images])
+    assert np.abs(source.scores(images) - each).max() < 1e-5
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
