@@ -248,7 +248,9 @@ class _Run:
             try:
                 self.notify(f"Converting to {name}")
                 compared = (pictures.images, reference.scores)
-                files, told = write_format(name, self.source, made, stem, self.target, compared, self.options)
+                files, told = write_format(
+                    name, self.source, made, stem, self.target, compared, self.options, reference
+                )
                 entries.append(format_entry(name, files, told, self.options))
             except EdgeExportError as error:
                 self.failures.append(f"{name}: {error}")

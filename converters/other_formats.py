@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.digests import digest_of, size_of
-from converters.formats import c_array, coreml, edgetpu, frozen_graph, keras_file, onnx, saved_model
-from converters.formats.dense_per_tensor import per_tensor_dense
+from converters.formats import coreml, edgetpu, frozen_graph, keras_file, onnx, saved_model
 from converters.metadata import INPUT_NAME, OUTPUT_NAME
 from converters.options import ConvertOptions
+from converters.prove_c_array import write_proved
+from converters.reference import Reference
 from converters.source import Source
 from runtime.errors import ModelError
 
@@ -26,6 +27,7 @@ def write_format(
     folder: Path,
     reference: tuple[NDArray[Any], NDArray[np.float32]],
     options: ConvertOptions,
+    proof: Reference,
 ) -> tuple[list[Path], dict[str, Any]]:
     """Write one format.
 
@@ -37,6 +39,7 @@ def write_format(
         folder: for the files.
         reference: pictures, and the scores of the model as it came.
         options: of the conversion.
+        proof: the same pictures and scores, where other processes find them, with what the pictures show.
 
     Returns:
         The files and folders, and what is to be told of them.
@@ -67,7 +70,7 @@ def write_format(
     if "int8" not in made:
         raise ModelError(f"{name} is made of the int8 file, which did not pass")
     if name == "c-array":
-        return c_array.write(per_tensor_dense(made["int8"]), source.spec, folder, "int8"), {}
+        return write_proved(made["int8"], source.spec, folder, proof, options)
     compiled = edgetpu.write(made["int8"], source.spec, folder, f"{stem}_int8")
     return list(compiled.files), compiled.to_json()
 

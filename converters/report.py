@@ -24,7 +24,7 @@ from runtime.versions import package_version
 #: 1 had no labels, one latency, and operators as texts.
 REPORT_VERSION = 2
 # Change it when the same bundle and options would give other files, or figures that an older report has not.
-_RECIPE = 3
+_RECIPE = 4
 # What each entry of a report must say to be used again.
 _NEEDED = {"kind", "sha256", "accuracy_drop", "changed", "accepted", "made_with"}
 _PACKAGES = ("edge-export-toolkit", "tensorflow", "tensorflow-cpu", "ai-edge-litert", "tflite-runtime")
@@ -88,7 +88,7 @@ def make_report(
             for result in results
         ],
         "formats": [],
-        "notes": [note for result in results if (note := chance_note(result, options))],
+        "notes": [note for result in results if (note := chance_note(result.path.name, result, options))],
         "test_scores": [
             {"sha256": digest}
             | ({"class_ids": pictures.truth[row].nonzero()[0].tolist()} if row < len(pictures.truth) else {})
@@ -175,7 +175,7 @@ def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> di
     for name in options.formats:
         if name not in formats or formats[name]["made_with"] != options.made_with(name):
             return None
-        if not _is_whole(target, formats[name]):
+        if not _is_whole(target, formats[name]) or not _is_proved(formats[name], options):
             return None
     wanted = [
         entry
@@ -226,6 +226,10 @@ def read_report(target: Path) -> dict[str, Any] | None:
                 return None
         if not all(entry.keys() >= {"format", "files", "made_with"} for entry in report["formats"]):
             return None
+        for run in (run for entry in report["formats"] for run in _proofs(entry)):
+            Paired.from_json(run["changed"])
+            if "accuracy_drop" not in run:
+                return None
         if not isinstance(report["test_scores"], list) or not report["trained"].keys() >= {"accuracy", "unknown"}:
             return None
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -242,6 +246,15 @@ def _stand_in(report: dict[str, Any], kind: str, options: ConvertOptions) -> str
 
 def _is_accepted(entry: dict[str, Any], options: ConvertOptions) -> bool:
     return is_accepted(entry["accuracy_drop"], options, Paired.from_json(entry["changed"]))
+
+
+def _is_proved(entry: dict[str, Any], options: ConvertOptions) -> bool:
+    """Whether another format loses no more than it may now, where it is held to that."""
+    return all(_is_accepted(run, options) for run in _proofs(entry))
+
+
+def _proofs(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    return [run for run in (entry.get("proof"), entry.get("micro")) if run is not None]
 
 
 def _is_whole(target: Path, entry: dict[str, Any]) -> bool:

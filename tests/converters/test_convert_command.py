@@ -48,7 +48,7 @@ def entry(**changes: Any) -> dict[str, Any]:
 
 def test_table() -> None:
     files = [entry(), entry(file="花.tflite (2)", accepted=False, unknown=4, unknown_changed=3)]
-    report = {"trained": {"accuracy": entry()["accuracy"], "unknown": 1}, "files": files}
+    report = {"trained": {"accuracy": entry()["accuracy"], "unknown": 1}, "files": files, "formats": []}
     lines = export_table(report).splitlines()
     measured = ["90.0% (N=10)", "59.6% - 98.2%"]
     header = ["file", "size", "test accuracy", "95 % interval", "drop", "better/worse", "agreement", "score diff"]
@@ -64,7 +64,8 @@ def test_table() -> None:
 
 def test_table_without_test_pictures() -> None:
     nothing = {"accuracy": None, "correct": 0, "images": 0, "interval_95": [0.0, 1.0]}
-    report = {"trained": {"accuracy": nothing, "unknown": 0}, "files": [entry(accuracy=nothing, accuracy_drop=None)]}
+    files = [entry(accuracy=nothing, accuracy_drop=None)]
+    report = {"trained": {"accuracy": nothing, "unknown": 0}, "files": files, "formats": []}
     assert "no test pictures" in export_table(report)
     assert "points" not in export_table(report)
 

@@ -234,6 +234,12 @@ def export_table(report: dict[str, Any]) -> str:
             rows.append(
                 [f"  on {entry['floor']['interpreter']}", "", *figures(entry["floor"]), *costs(entry["floor"]), ""]
             )
+    for entry in report["formats"]:
+        if proof := entry.get("proof"):
+            name, size = shown(entry["files"][-1]["file"]), f"{proof['bytes'] / 1e6:.2f} MB"
+            rows.append([name, size, *figures(proof), *costs(proof), str(proof["unknown"])])
+            if micro := entry.get("micro"):
+                rows.append([f"  on {micro['interpreter']}", "", *figures(micro), "", "", "", str(micro["unknown"])])
     return render_table(header, rows)
 
 
