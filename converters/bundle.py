@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from converters.kinds import KINDS, MIXED
 from converters.tensorflow import import_tensorflow
 from converters.whole_folder import LEFTOVER, clear_up, in_the_way, replace_folder, standing_still
-from runtime.errors import DataError, ModelError, UsageError, first_line
+from runtime.errors import DataError, ModelError, UsageError
 from runtime.file_kind import shown
 from runtime.files import SYSTEM_FILES
 from runtime.quiet import quiet_stderr
@@ -132,6 +132,7 @@ class ModelBundle:
         import_tensorflow()
         import keras
 
+        from converters.inputs.keras_errors import why_not_loaded
         from converters.inputs.keras_limits import check_zip
 
         check_zip(self.folder / MODEL_FILE)
@@ -139,7 +140,8 @@ class ModelBundle:
             with quiet_stderr():
                 return keras.saving.load_model(self.folder / MODEL_FILE, compile=False, safe_mode=True)
         except Exception as error:  # zip, JSON, HDF5 and Keras errors
-            raise ModelError(f"cannot load {shown(self.folder / MODEL_FILE)}: {first_line(error)}") from error
+            why = why_not_loaded(self.folder / MODEL_FILE, error)
+            raise ModelError(f"cannot load {shown(self.folder / MODEL_FILE)}: {why}") from error
 
     def calibration_images(self) -> NDArray[Any]:
         """(count, height, width, 3), 0..255."""

@@ -15,6 +15,7 @@ from converters.inputs.graph import Graph, called_functions
 from converters.inputs.graph_ends import Ends
 from converters.inputs.graph_safety import check_operations
 from converters.inputs.graph_session import input_tensor, row_of_scores, what_failed
+from converters.inputs.graph_sizes import check_function_sizes
 from converters.inputs.predictor import Floats, probabilities
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError
@@ -49,7 +50,9 @@ class FunctionRunner:
     def __init__(self, folder: Path, meta: Any, signature: Signature, ends: Ends, preprocessing: Preprocessing) -> None:
         tf = import_tensorflow()
         self._name, self._ends, self._preprocessing, self._given = shown(folder), ends, preprocessing, signature.given
-        check_operations(_callable_part(meta), self._name)
+        part = _callable_part(meta)
+        check_operations(part, self._name)
+        check_function_sizes(part, self._name)
         try:
             with quiet_stderr():
                 self._loaded = tf.saved_model.load(str(folder))  # the functions live as long as it does
