@@ -174,6 +174,22 @@ class ModelBundle:
             raise ModelError(f"{shown(path)} lists {len(digests)} pictures, {TEST_IMAGES_FILE} holds {len(images)}")
         return TestPictures(images, truth, digests)
 
+    def check_pictures(self) -> tuple[Path, TestPictures]:
+        """The pictures that exported files are checked with, and the file that holds them.
+
+        The test pictures; calibration pictures, whose truth does not count, where there are none.
+
+        Raises:
+            ModelError: there are neither.
+        """
+        pictures = self.test_pictures()
+        if len(pictures.images):
+            return self.folder / TEST_IMAGES_FILE, pictures
+        images = self.calibration_images()
+        if not len(images):
+            raise ModelError(f"{shown(self.folder / CALIBRATION_FILE)} holds no pictures to check the files with")
+        return self.folder / CALIBRATION_FILE, TestPictures(images, pictures.truth, ())
+
     def trained_accuracy(self) -> dict[str, Any]:
         """The ``accuracy`` part of the metrics."""
         try:
