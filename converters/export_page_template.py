@@ -205,7 +205,7 @@ with the interpreter in it.</p>
 </section>
 
 <section>
-<h2>Pictures whose answer changed</h2>
+<h2>{{ "Pictures whose answer changed" if changed else "No answer changed" }}</h2>
 {% if tiles %}
 <div class="tiles">
 {% for tile in tiles %}
@@ -224,7 +224,7 @@ with the interpreter in it.</p>
 <p class="muted">{{ changed }} of {{ report.check_pictures }}; their scores are not kept where there are no test
 pictures.</p>
 {% else %}
-<p class="muted">None: every file gives the trained model's answer on all pictures.</p>
+<p class="muted">Every file gives the trained model's answer on all {{ report.check_pictures }} pictures.</p>
 {% endif %}
 </section>
 

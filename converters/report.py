@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from converters.bundle import EXPORT_PAGE, REPORT_FILE, TestPictures
+from converters.bundle import REPORT_FILE, TestPictures
 from converters.digests import digest_of
 from converters.gate import chance_note, is_accepted
 from converters.kinds import MIXED
@@ -98,64 +97,9 @@ def make_report(
     }
 
 
-def hand_over(
-    results: list[ExportResult], report: dict[str, Any], target: Path, page: bytes | None = None
-) -> list[str]:
-    """Move accepted files into place, one atomic step each, the report last; drop stale ones.
-
-    Args:
-        results: the files.
-        report: the content of export.json.
-        target: folder for all of them.
-        page: the content of export.html; None leaves one that is there.
-
-    Returns:
-        Names of the stale files that were dropped.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    accepted = {entry["file"] for entry in report["files"] if entry["accepted"]}
-    # Written before anything is taken away: a full disk is found out here.
-    texts = {REPORT_FILE: report_bytes(report)} | ({} if page is None else {EXPORT_PAGE: page})
-    temporary = {name: target / f".{name}" for name in texts}
-    try:
-        for name, content in texts.items():
-            temporary[name].write_bytes(content)
-        kept = accepted | {part["file"] for entry in report["formats"] for part in entry["files"]}
-        earlier = {name: digest for name, digest in files_of(target).items() if name not in kept}
-        stale = sorted(name for name, digest in earlier.items() if _is_unchanged(target / name, digest))
-        for name in stale:
-            _remove(target / name)
-        (target / REPORT_FILE).unlink(missing_ok=True)
-        for result in results:
-            if result.path.name in accepted:
-                result.path.replace(target / result.path.name)
-        for name in sorted(temporary):  # export.json, which says that all is there, after export.html
-            temporary[name].replace(target / name)
-        return stale
-    finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
-
-
 def report_bytes(report: dict[str, Any]) -> bytes:
     """export.json as it is written; lone surrogates, which UTF-8 has not, come as JSON's escapes."""
     return (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
-
-
-def put_page(target: Path, page: bytes) -> None:
-    """Write export.html alone, whole or not at all.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    temporary = target / f".{EXPORT_PAGE}"
-    try:
-        temporary.write_bytes(page)
-        temporary.replace(target / EXPORT_PAGE)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> dict[str, Any] | None:
@@ -283,18 +227,6 @@ def files_of(target: Path) -> dict[str, str]:
     """Names and digests of the files and folders that an earlier conversion put there."""
     report = _any_report(target)
     return {} if report is None else {part["file"]: part["sha256"] for part in _all_files(report)}
-
-
-def _is_unchanged(path: Path, digest: str) -> bool:
-    """Whether a file or folder is what an earlier conversion wrote: what was changed since is the user's."""
-    return path.exists() and digest_of(path) == digest
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _is_plain(name: str) -> bool:

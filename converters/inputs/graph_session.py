@@ -12,6 +12,7 @@ from converters.inputs.frozen_part import FrozenPart
 from converters.inputs.graph import Graph, cut_out
 from converters.inputs.graph_ends import Ends
 from converters.inputs.graph_safety import RESTORING, check_operations
+from converters.inputs.graph_sizes import check_function_sizes, check_sizes
 from converters.inputs.loops import make_cancellable, run_limited
 from converters.inputs.predictor import Floats, probabilities
 from converters.tensorflow import import_tensorflow
@@ -22,6 +23,9 @@ from runtime.spec import Preprocessing
 
 # Operations whose first output is a variable's value.
 _VARIABLES = ("VariableV2", "Variable", "ReadVariableOp")
+
+# Beginnings of lines in TensorFlow's errors that say where something happened, not what.
+_NOT_TELLING = ("Graph execution error", "Detected at", "Node:", "[")
 
 
 class GraphRunner:
@@ -66,6 +70,8 @@ class GraphRunner:
             raise
         except Exception as error:  # ValueError, tf.errors.OpError, ...: all mean that the graph is not sound
             raise ModelError(f"{name}: TensorFlow cannot load the graph: {what_failed(error)}") from error
+        check_sizes(loaded, name)
+        check_function_sizes(part, name)
 
     def raw(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """The output for resized pixels, (height, width, 3), 0..255, flat.
@@ -135,6 +141,8 @@ def row_of_scores(values: NDArray[Any], name: str) -> NDArray[Any]:
 
 def what_failed(error: Exception) -> str:
     """What TensorFlow says about an error, in one line, without where in its source it happened."""
+    if type(error).__name__ == "ResourceExhaustedError":
+        return "it needs more memory than there is"
     lines = [line.strip() for line in str(getattr(error, "message", "") or error).splitlines()]
-    telling = [line for line in lines if line and not line.startswith(("Graph execution error", "Detected at", "["))]
+    telling = [line for line in lines if line and not line.startswith(_NOT_TELLING)]
     return one_line((telling or lines or [type(error).__name__])[0])[:300]

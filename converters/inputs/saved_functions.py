@@ -15,6 +15,7 @@ from converters.inputs.graph import Graph, called_functions
 from converters.inputs.graph_ends import Ends
 from converters.inputs.graph_safety import check_operations
 from converters.inputs.graph_session import input_tensor, row_of_scores, what_failed
+from converters.inputs.graph_sizes import check_function_sizes
 from converters.inputs.loops import require_cancellable, run_function
 from converters.inputs.predictor import Floats, probabilities
 from converters.tensorflow import import_tensorflow
@@ -53,6 +54,7 @@ class FunctionRunner:
         callable_part = _callable_part(meta)
         check_operations(callable_part, self._name)
         require_cancellable(callable_part, self._name)
+        check_function_sizes(callable_part, self._name)
         try:
             with quiet_stderr():
                 # Its initialisers run. The functions live as long as it does.
