@@ -51,7 +51,7 @@ def minimise(
             break
         new_point, new_value, new_gradient = found
         step, change = new_point - point, new_gradient - gradient
-        curvature = step @ change
+        curvature = np.float32(step @ change)
         if float(curvature) > _LEAST_CURVATURE * float(np.linalg.norm(step)) * float(np.linalg.norm(change)):
             pairs = [*pairs[1 - _MEMORY :], (step, change, curvature)]
         settled = value - new_value <= tolerance * abs(value)
