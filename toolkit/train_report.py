@@ -114,21 +114,29 @@ def begin_heat_maps(
         Gives them, or raises what drawing them raised.
     """
 
-    def draw() -> Heat:
-        evaluation = judged.evaluations[_detailed(judged)]
+    def make() -> HeatMapper | None:
+        found = tail() if tail is not None else find_tail(fitted.backbone.tflite(prepared.cache_dir))
+        return None if found is None else HeatMapper(found, judged.head.layers, judged.head.task)
+
+    def draw(mapper: Callable[[], HeatMapper | None]) -> Heat:
         try:
-            found = tail() if tail is not None else find_tail(fitted.backbone.tflite(prepared.cache_dir))
+            found = mapper()
             if found is None:
                 return Heat(note=_NO_HEAT)
-            mapper = HeatMapper(found, judged.head.layers, judged.head.task)
-            return Heat(draw_heat_maps(mapper, evaluation, heat_examples(evaluation), prepared.preprocessing))
+            evaluation = judged.evaluations[_detailed(judged)]
+            return Heat(draw_heat_maps(found, evaluation, heat_examples(evaluation), prepared.preprocessing))
         except ModelError as error:
             return Heat(note=f"There are none: {error}")
 
     if tail is None:
-        return draw
-    drawn: Future[Heat] = aside.submit(draw)
-    return drawn.result
+        return lambda: draw(make)
+    made: Future[HeatMapper | None] = Future()
+    try:
+        # By this thread: making it holds standard error back, and this thread has more to say.
+        made.set_result(make())
+    except ModelError as error:
+        made.set_exception(error)
+    return aside.submit(draw, made.result).result
 
 
 def _facts(prepared: Prepared, fitted: Fitted, judged: Judged, options: TrainOptions) -> dict[str, str]:
