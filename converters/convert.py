@@ -99,7 +99,8 @@ def convert(path: Path, options: ConvertOptions | None = None, notify: Notify = 
     if target.resolve() == path.resolve():
         raise UsageError(f"--output-dir {shown(target)} is the model itself; name another folder")
     folder.make()
-    folder.check(planned_names(source.spec, options))
+    planned = planned_names(source.spec, options)
+    folder.check(planned, planned)
     try:
         with scratch_folder(target, SCRATCH_PREFIX) as scratch:
             report, failures = _Run(source, options, floor, folder, scratch, notify).all(key)

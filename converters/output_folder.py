@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from converters.bundle import EXPORT_PAGE, REPORT_FILE
 from converters.formats.coreml import SUFFIX, check_coreml_folder
@@ -35,11 +36,12 @@ class OutputFolder:
     model: Path
     ours: bool
 
-    def check(self, names: Iterable[str]) -> None:
+    def check(self, names: Iterable[str], asked_by: Mapping[str, str] = MappingProxyType({})) -> None:
         """Make sure that nothing of the user's is written over: not the model, nor what no conversion has put there.
 
         Args:
             names: of all files and folders that are to be written.
+            asked_by: the option that asks for a name.
 
         Raises:
             UsageError: something is.
@@ -50,9 +52,8 @@ class OutputFolder:
         for name in names:
             place = self.path / name
             if self.model.resolve().is_relative_to(place.resolve()):
-                raise UsageError(
-                    f"{shown(name)} would write over {shown(self.model)} itself; name another --output-dir"
-                )
+                who = asked_by.get(name, shown(name))
+                raise UsageError(f"{who} would write over {shown(self.model)} itself; name another --output-dir")
             if place.exists() and name not in known and not self.ours:
                 raise UsageError(
                     f"{shown(place)} is there, and no conversion has put it there; move it away, name another "
@@ -81,10 +82,11 @@ class OutputFolder:
             raise DataError(f"cannot write to {shown(self.path)}: {reason}; name another --output-dir") from error
 
 
-def planned_names(spec: ModelSpec, options: ConvertOptions) -> list[str]:
-    """Names of all files and folders that a conversion may write."""
+def planned_names(spec: ModelSpec, options: ConvertOptions) -> dict[str, str]:
+    """Names of all files and folders that a conversion may write -> the option that asks for it."""
     stem = file_stem(spec)
     kinds = [*options.kinds, *((MIXED, "int16x8") if "int8" in options.kinds else ())]  # in the place of int8
-    names = [REPORT_FILE, EXPORT_PAGE, *(f"{stem}_{kind}.tflite" for kind in kinds)]
-    names += [f"{stem}_{kind}{PLOT_ENDING}" for kind in options.calibrated if options.explain]
-    return names + [name for form in options.formats for name in names_of(form, spec, stem)]
+    names = dict.fromkeys((REPORT_FILE, EXPORT_PAGE), "toolkit convert")
+    names |= {f"{stem}_{kind}.tflite": f"the {kind} file" for kind in kinds}
+    names |= {f"{stem}_{kind}{PLOT_ENDING}": "--explain" for kind in options.calibrated if options.explain}
+    return names | {name: f"--formats {form}" for form in options.formats for name in names_of(form, spec, stem)}
