@@ -62,7 +62,7 @@ def run_in_child(function: str, request: Mapping[str, Any], seconds: float) -> A
         out, err, how = late.stdout or b"", late.stderr or b"", f"did not answer within {seconds:g} s"
     told: list[Any] = []
     for line in out.decode(errors="replace").splitlines():
-        kind, value = json.loads(line) if line.startswith("[") and line.endswith("]") else ("", None)
+        kind, value = _parse(line)
         if kind == "told":
             told.append(value)
         elif kind == "error":
@@ -72,6 +72,15 @@ def run_in_child(function: str, request: Mapping[str, Any], seconds: float) -> A
     lines = err.decode(errors="replace").split("\n")
     words = next((line.strip() for line in reversed(lines) if line.strip()), "")
     raise ChildDied(how or "ended without an answer", told, words[:300])
+
+
+def _parse(line: str) -> tuple[str, Any]:
+    """Kind and value of an answer; ("", None) where the child died in the middle of the line."""
+    try:
+        kind, value = json.loads(line)
+    except ValueError:
+        return "", None
+    return kind, value
 
 
 def _ending(code: int) -> str:

@@ -55,7 +55,7 @@ class Delegate:
         library, options = (found["library"], found["options"]) if found else (text, None)
         if not library:
             raise UsageError("--delegate is empty; name edgetpu or the path of a library")
-        pairs = []
+        pairs: list[tuple[str, str]] = []
         for part in options.split(",") if options else ():
             key, equals, value = part.partition("=")
             if not key or not equals:

@@ -41,8 +41,8 @@ def require_operators(file: ModelFile, distribution: str, version: str | None, d
     others = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
     raise ModelError(
         f"{shown(file.path)} needs {worst.name} version {worst.version}{others}, which {distribution} {version} does "
-        f"not have; {who_has(worst)}: {_PIP.get(distribution, 'install that')}, or convert the model again for this one "
-        "(toolkit convert does)"
+        f"not have; {who_has(worst)}: {_PIP.get(distribution, 'install that')}, or convert the model again for this "
+        "one (toolkit convert does)"
     )
 
 
@@ -68,8 +68,8 @@ def _require_no_custom(file: ModelFile) -> None:
     flex = next((name for name in custom if name.startswith(_FLEX)), None)
     if flex is not None:
         raise ModelError(
-            f"{shown(file.path)} needs {shown(flex)}, an operator of TensorFlow itself, which no interpreter for devices "
-            "has; convert the model again without SELECT_TF_OPS"
+            f"{shown(file.path)} needs {shown(flex)}, an operator of TensorFlow itself, which no interpreter for "
+            "devices has; convert the model again without SELECT_TF_OPS"
         )
 
 
