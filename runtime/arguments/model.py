@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from runtime.delegates import Delegate
     from runtime.options import ModelOptions
 
+_THREADS = (
+    "of the interpreter (default: all processors, at most 4; with many pictures one for each of several "
+    "interpreters at once)"
+)
+
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add ``--model`` and what can be said about it: the fields of ``ModelOptions``."""
@@ -30,15 +35,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_interpreter(parser: argparse.ArgumentParser) -> None:
-    """Add how the interpreter works."""
-    parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=int,
-        help="of the interpreter (default: all processors, at most 4; with many pictures one for each of several "
-        "interpreters at once)",
-    )
+def add_interpreter(parser: argparse.ArgumentParser, threads: str = _THREADS) -> None:
+    """Add how the interpreter works; ``threads`` is the help of that option."""
+    parser.add_argument("--threads", metavar="N", type=int, help=threads)
     parser.add_argument(
         "--xnnpack",
         choices=("auto", "on", "off"),
