@@ -16,6 +16,7 @@ import numpy as np
 from runtime.answers import AnswerRules
 from runtime.child import ChildDied, Tell, run_in_child
 from runtime.contract import read_contract
+from runtime.delegates import try_delegate
 from runtime.errors import ImageError, ModelError, UsageError
 from runtime.file_kind import shown
 from runtime.images import find_images, read_image_bytes
@@ -151,6 +152,9 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkReport:
     images = _image_paths(options.images, options.runs)
     orders = [options.request] + ([options.baseline] if options.baseline is not None else [])
     files = [read_contract(order.path, order.overrides).file for order in orders]
+    for order in orders:
+        if order.delegate is not None:
+            try_delegate(order.path, order.delegate, order.threads)
     threads = options.request.threads
     numbers = [threads] if threads is not None else list(range(1, min(8, processors()) + 1))
     measured = [[Measurements(number) for number in numbers] for _ in orders]

@@ -69,8 +69,9 @@ def run_in_child(function: str, request: Mapping[str, Any], seconds: float) -> A
             raise getattr(errors, value[0])(value[1])
         elif kind == "result" and not how:
             return value
-    lines = err.decode(errors="replace").split("\n")
-    words = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    lines = [line.strip() for line in err.decode(errors="replace").split("\n")]
+    # Interpreters tell there too what they are doing.
+    words = next((line for line in reversed(lines) if line and not line.startswith("INFO:")), "")
     raise ChildDied(how or "ended without an answer", told, words[:300])
 
 

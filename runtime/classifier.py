@@ -17,8 +17,8 @@ from runtime.answers import AnswerRules, Classification, Prediction, Stages, ans
 from runtime.contract import ModelContract, Overrides, read_contract
 from runtime.errors import ImageError, ModelError
 from runtime.file_kind import shown
-from runtime.interpreter import LoadedModel, interpreter_version
-from runtime.op_support import needs_a_look, require_operators
+from runtime.interpreter import LoadedModel
+from runtime.op_support import require_operators
 from runtime.pictures import decode_bytes, decode_picture
 from runtime.preprocess import normalize, resize
 from runtime.sources.frame import Frame
@@ -104,8 +104,7 @@ class Classifier:
         """
         path = Path(path)
         contract = read_contract(path, overrides)
-        if needs_a_look(contract.file):
-            require_operators(contract.file, *interpreter_version(), delegate=delegate is not None)
+        require_operators(contract.file, delegate=delegate is not None)
         if delegate is not None:
             from runtime.delegates import Delegate, try_delegate
 

@@ -16,8 +16,8 @@ from runtime.file_kind import shown
 EDGE_TPU = "edgetpu"
 # https://coral.ai/docs/edgetpu/tflite-python/#load-tensorflow-lite-and-run-an-inference
 _EDGE_TPU_LIBRARIES = {"linux": "libedgetpu.so.1", "darwin": "libedgetpu.1.dylib", "win32": "edgetpu.dll"}
-# A library, and options from the first ":word=" on; a drive letter's colon is followed by no such thing.
-_FORM = re.compile(r"(?P<library>.+?)(?::(?P<options>[\w.-]+=.*))?", re.DOTALL)
+# Where options begin; a drive letter's colon, or one in an option's value, is followed by no such thing.
+_OPTIONS = re.compile(r":(?=[\w.-]+=)")
 # Seconds for loading a library, preparing the model and one run; an Edge TPU needs some for its firmware.
 _PATIENCE = 120.0
 # What the child was about to do when it died.
@@ -50,9 +50,7 @@ class Delegate:
         Raises:
             UsageError: no such file, or options that are none.
         """
-        # A file whose name holds a colon is that file.
-        found = None if Path(text).is_file() else _FORM.fullmatch(text)
-        library, options = (found["library"], found["options"]) if found else (text, None)
+        library, options = _split(text)
         if not library:
             raise UsageError("--delegate is empty; name edgetpu or the path of a library")
         pairs: list[tuple[str, str]] = []
@@ -64,6 +62,15 @@ class Delegate:
                 raise UsageError(f"--delegate {shown(text)}: says {shown(key)} twice")
             pairs.append((key, value))
         return cls(text, _library(library, text), tuple(pairs))
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Library and options; a file whose own name looks as if it had options is that file."""
+    if Path(text).is_file():
+        return text, ""
+    places = [found.start() for found in _OPTIONS.finditer(text)]
+    place = next((p for p in reversed(places) if Path(text[:p]).is_file()), places[0] if places else len(text))
+    return text[:place], text[place + 1 :]
 
 
 def _library(name: str, text: str) -> str:

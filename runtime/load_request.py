@@ -10,6 +10,7 @@ from runtime.classifier import Classifier
 from runtime.contract import Overrides, read_contract
 from runtime.delegates import Delegate
 from runtime.interpreter import LoadedModel
+from runtime.op_support import require_operators
 from runtime.xnnpack import Xnnpack
 
 
@@ -72,5 +73,7 @@ class LoadRequest:
             EdgeExportError: as of ``Classifier.load``.
         """
         order = replace(self, threads=threads or self.threads, xnnpack=xnnpack or self.xnnpack)
+        contract = read_contract(order.path, order.overrides)
+        require_operators(contract.file, delegate=order.delegate is not None)
         model = LoadedModel(order.path, order.threads, xnnpack=order.xnnpack, delegate=order.delegate)
-        return Classifier(read_contract(order.path, order.overrides), model)
+        return Classifier(contract, model)

@@ -20,20 +20,36 @@ _LITERT_HAS = (("2.19", "1.2"), ("2.20", "2.0"), ("2.23", "2.2"))
 _PIP = {"ai-edge-litert": "pip install -U ai-edge-litert", "tflite-runtime": "pip install ai-edge-litert"}
 
 
-def require_operators(file: ModelFile, distribution: str, version: str | None, delegate: bool = False) -> None:
-    """Refuse a model of which the interpreter surely lacks an operator.
+def require_operators(file: ModelFile, delegate: bool = False) -> None:
+    """Refuse a model of which the interpreter that is installed surely lacks an operator.
+
+    Args:
+        file: as ``ModelFile.read`` gives it.
+        delegate: whether a delegate will take operators over; custom ones are its business then.
+
+    Raises:
+        ModelError: naming the operator and the runtime needed.
+        MissingPackageError: no interpreter is installed.
+    """
+    if not delegate:
+        _require_no_custom(file)
+    if too_new_for(file, COMPLETE_UP_TO):  # else every interpreter that this runtime works with has them
+        from runtime.interpreter import interpreter_version
+
+        require_versions(file, *interpreter_version())
+
+
+def require_versions(file: ModelFile, distribution: str, version: str | None) -> None:
+    """The same for one interpreter, of built-in operators.
 
     Args:
         file: as ``ModelFile.read`` gives it.
         distribution: of the interpreter.
         version: of the interpreter; None where nobody knows it.
-        delegate: whether a delegate will take operators over; custom ones are its business then.
 
     Raises:
         ModelError: naming the operator and the runtime needed.
     """
-    if not delegate:
-        _require_no_custom(file)
     lacking = too_new_for(file, _newest(distribution, version)) if version else []
     if not lacking:
         return
@@ -86,8 +102,3 @@ def _newest(distribution: str, version: str) -> str:
 def _first(op: OperatorUse) -> tuple[int, int, int]:
     release = first_release(op.name, op.version)
     return (10**6, 0, 0) if release is None else release_key(release)
-
-
-def needs_a_look(file: ModelFile) -> bool:
-    """Whether any interpreter that this runtime works with may lack an operator of the model."""
-    return any(op.custom for op in file.operators) or bool(too_new_for(file, COMPLETE_UP_TO))

@@ -54,7 +54,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--warm-up must be 0 to 1000000, not {args.warm_up}")
     from runtime.benchmark import BenchmarkOptions, benchmark
     from runtime.benchmark_text import benchmark_json, benchmark_text
-    from runtime.delegates import try_delegate
     from runtime.find_model import find_model
     from runtime.load_request import LoadRequest
 
@@ -63,9 +62,6 @@ def run(args: argparse.Namespace) -> int:
     if args.baseline is not None:
         models.append(find_model(args.baseline, option="--baseline "))
     orders = [LoadRequest(path, overrides_of(args), args.threads, args.xnnpack, delegate) for path in models]
-    if delegate is not None:
-        for path in models:
-            try_delegate(path, delegate, args.threads)
     options = BenchmarkOptions(
         orders[0], orders[1] if len(orders) > 1 else None, tuple(args.images), args.runs, args.warm_up
     )
