@@ -15,12 +15,14 @@ examples:
   runtime classify --model flowers_int8.tflite photos/
   runtime classify --camera 0 --json              one JSON object a frame
   runtime info flowers_int8.tflite                what is in a model file
+  runtime benchmark flowers_int8.tflite           how fast it is here
 
 exit codes: 0 done, 1 bad data (a file, a camera, the model), 2 wrong usage
 """
 # Subcommand -> its line in ``runtime --help``. Each is a module of ``runtime.commands`` with DESCRIPTION, EPILOG,
 # ``add_arguments`` and ``run``.
 COMMANDS = {
+    "benchmark": "measure what a model costs on this device",
     "classify": "name what pictures or camera frames show",
     "info": "show what a model file holds and which runtime it needs",
     "doctor": "look at this device, and say how each fault is mended",

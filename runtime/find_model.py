@@ -54,8 +54,16 @@ def load_model(options: ModelOptions, log: TextIO) -> Classifier:
     path = find_model(options.model)
     if options.model != path:
         print(f"model: {shown(path)}", file=log)
+    threads, xnnpack = options.threads, options.xnnpack
+    if options.autotune:
+        from runtime.autotune import tune
+        from runtime.load_request import LoadRequest
+
+        tuning = tune(LoadRequest(path, options.overrides, threads, xnnpack, options.delegate))
+        print(f"autotune: {tuning.text()}", file=log, flush=True)
+        threads, xnnpack = tuning.threads, tuning.xnnpack
     with quiet_stderr():
-        classifier = Classifier.load(path, options.overrides, options.threads)
+        classifier = Classifier.load(path, options.overrides, threads, delegate=options.delegate, xnnpack=xnnpack)
     for warning in classifier.contract.warnings:
         print(f"warning: {warning}", file=log)
     return classifier

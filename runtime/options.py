@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtime.answers import AnswerRules
 from runtime.contract import Overrides
 from runtime.sources.open import CameraOptions
+
+if TYPE_CHECKING:
+    from runtime.delegates import Delegate
+    from runtime.xnnpack import Xnnpack
 
 
 @dataclass(frozen=True)
@@ -18,11 +23,17 @@ class ModelOptions:
         model: a ``.tflite`` file, or a folder of exports; None for ``./model``.
         overrides: what the user says about it.
         threads: of the interpreter; None takes all processors, at most four.
+        xnnpack: whether XNNPACK does the arithmetic.
+        delegate: a library that takes operators over.
+        autotune: measure which threads and XNNPACK are quickest, as far as they are not given.
     """
 
     model: Path | None = None
     overrides: Overrides = field(default_factory=Overrides)
     threads: int | None = None
+    xnnpack: Xnnpack = "auto"
+    delegate: Delegate | None = None
+    autotune: bool = False
 
 
 @dataclass(frozen=True)

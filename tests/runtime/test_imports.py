@@ -23,6 +23,7 @@ COMMANDS = [
     ("runtime.cli", "--help"),
     ("runtime.cli", "classify", "--help"),
     ("runtime.cli", "info", "--help"),
+    ("runtime.cli", "benchmark", "--help"),
     ("toolkit.cli", "--help"),
     ("toolkit.cli", "train", "--help"),
     ("toolkit.cli", "convert", "--help"),
