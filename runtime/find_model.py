@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from runtime.errors import UsageError
 from runtime.file_kind import shown
+from runtime.guard import loading
 
 if TYPE_CHECKING:
     from runtime.classifier import Classifier
@@ -54,6 +55,7 @@ def load_model(options: ModelOptions, log: TextIO) -> Classifier:
     path = find_model(options.model)
     if options.model != path:
         print(f"model: {shown(path)}", file=log)
+    loading(shown(path))
     with quiet_stderr():
         classifier = Classifier.load(path, options.overrides, options.threads)
     for warning in classifier.contract.warnings:
