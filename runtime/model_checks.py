@@ -109,7 +109,7 @@ class TensorUse:
     """Where each tensor of a subgraph gets its numbers from, followed operator by operator in the order they run.
 
     Args:
-        kinds: (dtype, number of dimensions, number of elements) of each tensor.
+        kinds: (dtype, number of elements) of each tensor.
         constants: of each tensor, whether the file holds its numbers.
         given: of each tensor, whether something else gives them: variables, and what is stored in ways not read here.
         inputs: of the subgraph.
@@ -119,7 +119,7 @@ class TensorUse:
     """
 
     def __init__(
-        self, kinds: list[tuple[str, int, int]], constants: list[bool], given: list[bool], inputs: tuple[int, ...]
+        self, kinds: list[tuple[str, int]], constants: list[bool], given: list[bool], inputs: tuple[int, ...]
     ) -> None:
         self._kinds, self._constants = kinds, constants
         self._known = [constant or known for constant, known in zip(constants, given, strict=True)]
@@ -150,8 +150,8 @@ class TensorUse:
                 self._write(index, f"an output of {name}")
 
     def _check_shape(self, name: str, index: int) -> None:
-        dtype, rank, elements = self._kinds[index]
-        if dtype not in _WHOLE or rank > 1 or elements > _MAX_RANK:
+        dtype, elements = self._kinds[index]
+        if dtype not in _WHOLE or elements > _MAX_RANK:
             raise ModelError(f"an operator {name} takes its shape or axes from a tensor of {elements} {dtype}")
 
     def _write(self, index: int, what: str) -> None:

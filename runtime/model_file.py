@@ -127,7 +127,6 @@ class _Stored(NamedTuple):
     """A tensor as the file holds it: whether its numbers are stored there, and whether they come otherwise."""
 
     dtype: str
-    rank: int
     elements: int
     stored: bool
     given: bool
@@ -148,14 +147,14 @@ class _Reader:
         subgraphs = self.root.tables(2)
         if not subgraphs:
             raise ModelError("it has no subgraph")
-        counts = [0] * len(self.codes)
-        for subgraph in subgraphs:
-            self._check_subgraph(subgraph, counts)
         main = subgraphs[0]
-        tensors = main.tables(0)
         inputs, outputs = main.integers(1) or (), main.integers(2) or ()
         if not inputs or not outputs:
             raise ModelError(f"it has {len(inputs)} inputs and {len(outputs)} outputs, not at least one")
+        counts = [0] * len(self.codes)
+        for subgraph in subgraphs:
+            self._check_subgraph(subgraph, counts)
+        tensors = main.tables(0)
         metadata = self._metadata()
         return ModelFile(
             path=path,
@@ -176,7 +175,7 @@ class _Reader:
         inputs = subgraph.integers(1) or ()
         check_indices("an input", inputs, 0, total)
         check_indices("an output", subgraph.integers(2), 0, total)
-        kinds = [(one.dtype, one.rank, one.elements) for one in found]
+        kinds = [(one.dtype, one.elements) for one in found]
         use = TensorUse(kinds, [one.stored for one in found], [one.given for one in found], inputs)
         for operator in subgraph.tables(3):
             code = operator.integer(0, "I")
@@ -210,18 +209,18 @@ class _Reader:
         given = not elements or variable or bool(tensor.integer(10, "I")) or not bits
         buffer = tensor.integer(2, "I")
         if buffer == 0:  # by convention "no constant"; a file may then hold no buffer at all
-            return _Stored(dtype, len(shape), elements, False, given)
+            return _Stored(dtype, elements, False, given)
         if buffer >= len(self.buffers):
             raise ModelError(f"tensor {index} has buffer index {buffer}, the file lists {len(self.buffers)}")
         stored = self._buffer_size(buffer, self.buffers[buffer])
         sparse = tensor.table(6) is not None
         if stored == 0 or bits == 0 or sparse or variable:
-            return _Stored(dtype, len(shape), elements, stored > 0 and not variable, given)
+            return _Stored(dtype, elements, stored > 0 and not variable, given)
         expected = (elements * bits + 7) // 8
         # Numbers under 8 bits may also be stored one a byte.
         if stored != expected and (bits >= 8 or stored < expected):
             raise ModelError(f"constant {index}, {dtype}{list(shape)}, has {stored} bytes, not {expected}")
-        return _Stored(dtype, len(shape), elements, True, given)
+        return _Stored(dtype, elements, True, given)
 
     def _buffer_size(self, index: int, buffer: Table) -> int:
         """Bytes of a constant, inside the flatbuffer or, in models over 2 GB, behind it."""
