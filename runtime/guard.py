@@ -176,10 +176,8 @@ def _next_signal(watched: Sequence[int], deadline: float | None) -> tuple[int, b
             return signal.sigwait(watched), False
         time.sleep(0.05)
         return 0, False
-    if deadline is None:
-        found = signal.sigwaitinfo(watched)
-    else:
-        found = signal.sigtimedwait(watched, max(0.0, deadline - time.monotonic()))
+    patience = 1e6 if deadline is None else max(0.0, deadline - time.monotonic())
+    found = signal.sigtimedwait(watched, patience)
     return (0, False) if found is None else (found.si_signo, found.si_code == _SI_KERNEL)
 
 

@@ -121,12 +121,12 @@ def _open_jpeg(data: bytes) -> Image | None:
     """What ``Image.open`` gives for a JPEG file, without its loading the plugins of four more formats before."""
     if not data.startswith(b"\xff\xd8\xff"):
         return None
-    from PIL import Image, JpegImagePlugin
+    from PIL import JpegImagePlugin, UnidentifiedImageError
 
     try:
         return JpegImagePlugin.jpeg_factory(io.BytesIO(data), "")
     except (SyntaxError, IndexError, TypeError, struct.error):  # those by which Image.open tells that it is none
-        raise Image.UnidentifiedImageError from None
+        raise UnidentifiedImageError from None
 
 
 def decode_image(data: bytes, name: object = "picture") -> Image:

@@ -15,6 +15,7 @@ from runtime.outputs import actions_for, closing
 from runtime.sources.capture import Capture
 from runtime.sources.frame import Frame
 from runtime.sources.open import opener
+from runtime.trial import try_model
 
 
 def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
@@ -33,6 +34,7 @@ def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
         ModelError: the model cannot be loaded, or fails.
         MissingPackageError: a package is needed.
     """
+    try_model(options.model)
     slot = ModelSlot(load_model(options.model, log))
     try:
         with closing(actions_for(options, out, log)) as actions:
