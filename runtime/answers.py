@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +81,8 @@ class AnswerRules:
         for option, names in (("--allow", self.allow), ("--deny", self.deny)):
             for name in names:
                 if name not in labels:
+                    from difflib import get_close_matches
+
                     near = get_close_matches(name, labels, 1)
                     advice = f"; is {shown(near[0])} meant?" if near else "; runtime info MODEL shows its labels"
                     raise UsageError(f"{option} {shown(name)}: the model has no such label{advice}")

@@ -294,6 +294,12 @@ class Classifier:
     def _real_scores(self, output: NDArray[Any]) -> NDArray[np.float32]:
         """Dequantised, and made probabilities where the model ends in logits."""
         real = self.model.output.dequantize(output)
+        if len(real) != len(self.contract.labels):
+            name, said = shown(self.contract.file.path), len(self.contract.labels)
+            raise ModelError(
+                f"{name} is damaged: it says that it gives {said} scores, and gives {len(real)}; "
+                "copy or download it again"
+            )
         if not np.isfinite(real).all():
             raise ModelError(f"{shown(self.contract.file.path)}: the model gives scores that are no numbers")
         known = self.contract.gives_probabilities

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import re
 import signal
@@ -12,12 +11,13 @@ import textwrap
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from runtime.errors import DataError, EdgeExportError, UsageError, one_line
+from runtime.guard import is_child
 
 # Conventional exit code of a program ended by a signal: 128 + its number.
 _SIGNALLED = 128
@@ -27,6 +27,11 @@ _NOT_WRITTEN = "standard output cannot be written"
 class HelpFormatter(argparse.HelpFormatter):
     """Fills paragraphs to the terminal's width and leaves indented lines, which are examples, as they are."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        # What argparse would ask a module for that takes long to load; a formatter is made for each argument.
+        options.setdefault("width", _columns() - 2)
+        super().__init__(*args, **options)
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         blocks = []
         for block in text.strip("\n").split("\n\n"):
@@ -34,6 +39,17 @@ class HelpFormatter(argparse.HelpFormatter):
             plain = not any(line.startswith("  ") or line.endswith(":") for line in lines)
             blocks.append(textwrap.fill(block, width) if plain else block)
         return "\n\n".join(blocks) + "\n"
+
+
+def _columns() -> int:
+    """Width of the terminal, as ``shutil.get_terminal_size`` finds it."""
+    with suppress(KeyError, ValueError):
+        if (columns := int(os.environ["COLUMNS"])) > 0:
+            return columns
+    with suppress(OSError, ValueError, AttributeError):
+        if (columns := os.get_terminal_size(sys.__stdout__.fileno()).columns) > 0:  # type: ignore[union-attr]
+            return columns
+    return 80
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -59,6 +75,8 @@ class CommandParser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see {self.prog} --help")
 
     def _suggestion(self, unknown: Sequence[str]) -> str:
+        import difflib
+
         for word in unknown:
             near = difflib.get_close_matches(word.partition("=")[0], self._option_string_actions, 1)
             if word.startswith("--") and near:
@@ -207,7 +225,7 @@ def _signals() -> Iterator[list[int]]:
     received: list[int] = []
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
-        if number != signal.SIGINT:
+        if number != signal.SIGINT or is_child():
             signal.signal(number, signal.SIG_IGN)  # `timeout` and others send it twice: clearing up goes on
         received.append(number)
         raise KeyboardInterrupt

@@ -13,11 +13,12 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from mmap import mmap
 from pathlib import Path
+from typing import NamedTuple
 
 from runtime.errors import ModelError
 from runtime.file_kind import contents, describe_bytes, shown
 from runtime.flatbuffer import Buffer, Table
-from runtime.model_checks import check_indices, reach_options, reach_tensor
+from runtime.model_checks import TensorUse, check_indices, check_options, reach_options, reach_tensor
 from runtime.op_names import CUSTOM_CODE, TENSOR_TYPES, operator_name
 
 IDENTIFIER = b"TFL3"
@@ -124,6 +125,15 @@ class ModelFile:
                 raise ModelError(text) from error
 
 
+class _Stored(NamedTuple):
+    """A tensor as the file holds it: whether its numbers are stored there, and whether they come otherwise."""
+
+    dtype: str
+    elements: int
+    stored: bool
+    given: bool
+
+
 class _Reader:
     """The model in one buffer; a class because almost every check needs the buffers and operator codes."""
 
@@ -140,14 +150,14 @@ class _Reader:
         subgraphs = self.root.tables(2)
         if not subgraphs:
             raise ModelError("it has no subgraph")
-        counts = [0] * len(self.codes)
-        for subgraph in subgraphs:
-            self._check_subgraph(subgraph, counts)
         main = subgraphs[0]
-        tensors = main.tables(0)
         inputs, outputs = main.integers(1) or (), main.integers(2) or ()
         if not inputs or not outputs:
             raise ModelError(f"it has {len(inputs)} inputs and {len(outputs)} outputs, not at least one")
+        counts = [0] * len(self.codes)
+        for subgraph in subgraphs:
+            self._check_subgraph(subgraph, counts)
+        tensors = main.tables(0)
         metadata = self._metadata()
         return ModelFile(
             path=path,
@@ -164,12 +174,13 @@ class _Reader:
         )
 
     def _check_subgraph(self, subgraph: Table, counts: list[int]) -> None:
-        tensors = subgraph.tables(0)
-        for index, tensor in enumerate(tensors):
-            self._check_tensor(index, tensor)
-        total = len(tensors)
-        check_indices("an input", subgraph.integers(1), 0, total)
+        found = [self._check_tensor(index, tensor) for index, tensor in enumerate(subgraph.tables(0))]
+        total = len(found)
+        inputs = subgraph.integers(1) or ()
+        check_indices("an input", inputs, 0, total)
         check_indices("an output", subgraph.integers(2), 0, total)
+        kinds = [(one.dtype, one.elements) for one in found]
+        use = TensorUse(kinds, [one.stored for one in found], [one.given for one in found], inputs)
         for operator in subgraph.tables(3):
             code = operator.integer(0, "I")
             if code >= len(counts):
@@ -178,11 +189,17 @@ class _Reader:
             reach_options(operator)
             # -1 stands for an optional tensor that is left out.
             name = shown(self.codes[code].name)
-            check_indices(f"an input of {name}", operator.integers(1), -1, total)
-            check_indices(f"an output of {name}", operator.integers(2), -1, total)
+            taken, made = operator.integers(1) or (), operator.integers(2) or ()
+            check_indices(f"an input of {name}", taken, -1, total)
+            check_indices(f"an output of {name}", made, -1, total)
             check_indices(f"an intermediate of {name}", operator.integers(8), -1, total)
+            if not self.codes[code].custom:
+                check_options(name, operator)
+                use.check(name, taken, made)
+            else:
+                use.check("CUSTOM", taken, made)
 
-    def _check_tensor(self, index: int, tensor: Table) -> None:
+    def _check_tensor(self, index: int, tensor: Table) -> _Stored:
         shape = tensor.integers(0) or ()
         if min(shape, default=0) < 0:
             raise ModelError(f"tensor {index} has a negative dimension in its shape {shape[:8]}")
@@ -191,19 +208,23 @@ class _Reader:
             raise ModelError(f"tensor {index} has more than {_MAX_ELEMENTS} elements")
         reach_tensor(tensor)
         dtype, bits = _dtype(tensor)
+        variable = bool(tensor.integer(5, "?"))
+        # Nothing to hold, a state, numbers in a file beside this one, or a handle to something (no bits).
+        given = not elements or variable or bool(tensor.integer(10, "I")) or not bits
         buffer = tensor.integer(2, "I")
         if buffer == 0:  # by convention "no constant"; a file may then hold no buffer at all
-            return
+            return _Stored(dtype, elements, False, given)
         if buffer >= len(self.buffers):
             raise ModelError(f"tensor {index} has buffer index {buffer}, the file lists {len(self.buffers)}")
         stored = self._buffer_size(buffer, self.buffers[buffer])
         sparse = tensor.table(6) is not None
-        if stored == 0 or bits == 0 or sparse or tensor.integer(5, "?"):
-            return
+        if stored == 0 or bits == 0 or sparse or variable:
+            return _Stored(dtype, elements, stored > 0 and not variable, given)
         expected = (elements * bits + 7) // 8
         # Numbers under 8 bits may also be stored one a byte.
         if stored != expected and (bits >= 8 or stored < expected):
             raise ModelError(f"constant {index}, {dtype}{list(shape)}, has {stored} bytes, not {expected}")
+        return _Stored(dtype, elements, True, given)
 
     def _buffer_size(self, index: int, buffer: Table) -> int:
         """Bytes of a constant, inside the flatbuffer or, in models over 2 GB, behind it."""

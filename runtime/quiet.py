@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,7 +61,7 @@ class _Held:
             except OSError:  # no standard error at all: nothing to hold back
                 return
             try:
-                caught = tempfile.TemporaryFile()  # noqa: SIM115 - closed by ``end``
+                caught = _scratch_file()  # closed by ``end``
             except OSError:  # nowhere to hold it
                 os.close(saved)
                 return
@@ -94,6 +93,17 @@ class _Held:
             os.close(self._saved)
             self._caught.close()
             self._saved = self._caught = None
+
+
+def _scratch_file() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):  # in memory, and without the modules that temporary files take to load
+        try:
+            return os.fdopen(os.memfd_create("stderr"), "w+b")
+        except OSError:  # a kernel or a sandbox without it
+            pass
+    import tempfile
+
+    return tempfile.TemporaryFile()
 
 
 _HELD = _Held()

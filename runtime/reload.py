@@ -9,13 +9,20 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
+from runtime.answers import AnswerRules
 from runtime.classifier import Classifier
 from runtime.errors import EdgeExportError, ModelError, one_line
 from runtime.file_kind import shown
+from runtime.find_model import load_request
 from runtime.model_slot import ModelSlot
+from runtime.options import ModelOptions
+from runtime.quiet import quiet_stderr
+from runtime.trial import try_model
 
 # Seconds between two looks at the file.
 _INTERVAL = 1.0
@@ -47,26 +54,62 @@ def private_copy(path: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def open_reloader(options: ModelOptions, rules: AnswerRules, log: TextIO) -> ModelReloader:
+    """Load the model for a loop that runs for long: tried in a process of its own, and from a copy of its own.
+
+    Args:
+        options: which model, and how it is run.
+        rules: labels that they name must be the model's, and any later one's.
+        log: which model it is, its warnings, and later what was reloaded.
+
+    Raises:
+        EdgeExportError: the model cannot be used.
+    """
+    request = load_request(options, log)
+
+    def load() -> Classifier:
+        with private_copy(request.path) as copy:
+            theirs = replace(request, path=copy)
+            try:
+                try_model(theirs)
+                with quiet_stderr():
+                    classifier = theirs.load()
+            except EdgeExportError as error:  # in which the copy is named
+                raise type(error)(str(error).replace(str(copy), shown(request.path))) from error
+        rules.classes(classifier.contract.labels)
+        return classifier
+
+    def tell(line: str) -> None:
+        print(line, file=log, flush=True)
+
+    reloader = ModelReloader(ModelSlot(load()), request.path, load, tell)
+    reloader.tell_warnings()
+    return reloader
+
+
 class ModelReloader:
     """Watches a model file, and puts a new one in place when it is good.
 
     Args:
         slot: holds the model in use.
         path: of the model file.
-        load: makes a classifier of a model file, tried in a process of its own before; raises EdgeExportError.
+        load: makes a classifier of the file as it is now; raises EdgeExportError.
         log: told in one line what was done.
         interval: seconds between two looks at the file.
+
+    Attributes:
+        slot: the same.
     """
 
     def __init__(
         self,
         slot: ModelSlot,
         path: Path,
-        load: Callable[[Path], Classifier],
+        load: Callable[[], Classifier],
         log: Callable[[str], None],
         interval: float = _INTERVAL,
     ) -> None:
-        self._slot, self._path, self._load, self._log, self._interval = slot, path, load, log, interval
+        self.slot, self._path, self._load, self._log, self._interval = slot, path, load, log, interval
         self._seen = _stamp(path)
         self._wake = threading.Event()
         self._asked = self._ended = False
@@ -90,20 +133,23 @@ class ModelReloader:
         """
         before = _stamp(self._path)
         try:
-            with private_copy(self._path) as copy:
-                classifier = self._load(copy)
+            classifier = self._load()
         except EdgeExportError as error:
             self._log(f"model: the new {shown(self._path)} is refused, the old one stays in use: {one_line(error)}")
             return False
         finally:
             self._seen = before  # what was written meanwhile is news
-        self._slot.current = classifier
-        for warning in classifier.contract.warnings:
-            self._log(f"warning: {warning}")
+        self.slot.current = classifier
+        self.tell_warnings()
         self._log(
             f"model: {shown(self._path)} was replaced; the new one, {len(classifier.contract.labels)} labels, is in use"
         )
         return True
+
+    def tell_warnings(self) -> None:
+        """What the user should know about the model in use."""
+        for warning in self.slot.current.contract.warnings:
+            self._log(f"warning: {warning}")
 
     def _run(self) -> None:
         changed: _Stamp = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -77,6 +76,8 @@ class Preprocessing:
 
     def digest(self) -> str:
         """Hex sha256 of all fields: two preprocessings with one digest give the same tensor."""
+        import hashlib
+
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 

@@ -1,80 +1,53 @@
-"""A model is loaded and run once in a process of its own: what crashes the interpreter crashes a child."""
+"""A model is loaded and run once in a process of its own, so that a crash is a message.
+
+For what runs for long, a camera's loop, the live page, and a model that takes another's place while they run: they
+have no parent that outlives them (see ``runtime.guard``), but a model that has run once on a picture of its input's
+size runs on every other.
+"""
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
-from pathlib import Path
+from typing import Any
 
-from runtime.contract import Overrides
-from runtime.errors import EdgeExportError, ModelError, UsageError, one_line
+from runtime.child import ChildDied, Tell, run_in_child
+from runtime.errors import ModelError
 from runtime.file_kind import shown
-from runtime.options import ModelOptions
+from runtime.load_request import LoadRequest
 
-# The slowest device takes some seconds to start Python, and a large model some more.
-_LONGEST = 180
+# Seconds for one start of Python, one load and one run; the slowest devices and models take a quarter of it.
+_PATIENCE = 120.0
 
 
-def try_model(path: Path, options: ModelOptions) -> None:
-    """Load the file and give it a grey picture, elsewhere.
+def try_model(request: LoadRequest) -> None:
+    """Load a model and run it once, in a child process.
 
     Args:
-        path: of the ``.tflite`` file.
-        options: how it is used; its ``model`` does not count.
+        request: which file, and how it is loaded.
 
     Raises:
-        ModelError: it cannot be used, or its process did not survive.
-        UsageError: nobody says how to normalise pixels, say.
+        ModelError: it crashes the interpreter, does not answer, or cannot be used.
+        EdgeExportError: whatever else its loading raises.
     """
-    said = options.overrides
-    asked = {
-        "labels": None if said.labels is None else str(said.labels.absolute()),
-        "mean": said.mean,
-        "std": said.std,
-        "resample": said.resample,
-        "threads": options.threads,
-    }
-    command = [sys.executable, "-m", "runtime.trial", str(path.absolute()), json.dumps(asked)]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_LONGEST, check=False)  # noqa: S603
-    except subprocess.TimeoutExpired:
-        raise ModelError(f"{shown(path)}: does not answer within {_LONGEST} s") from None
-    except OSError as error:
-        raise ModelError(f"{shown(path)}: cannot be tried in a process of its own: {error.strerror}") from error
-    if done.returncode == 0:
+        run_in_child("runtime.trial:load_and_run", request.to_json(), _PATIENCE)
+    except ChildDied as died:
+        name = shown(request.path)
+        if died.how == "crashed (SIGKILL)":
+            text = f"{name}: killed when it was tried, most likely for lack of memory; use a smaller model"
+        elif died.how.startswith("crashed "):
+            crash = died.how.removeprefix("crashed ")
+            text = f"{name}: crashes the interpreter {crash}; convert the model again, or fetch it again"
+        else:
+            text = f"{name}: the model {died.how}{': ' if died.words else ''}{died.words}"
+        raise ModelError(text) from died
+    except OSError:  # no more processes, or no memory for one: better untried than not at all
         return
-    text = done.stdout.decode("utf-8", "replace").strip()
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
-        raise ModelError(
-            f"{shown(path)}: the interpreter crashes with this model ({name}); it was tried in a child process"
-        )
-    raise (UsageError if done.returncode == UsageError.exit_code else ModelError)(
-        text or f"{shown(path)}: cannot be loaded (exit code {done.returncode})"
-    )
 
 
-def main() -> int:
-    """The child: path and options as JSON in ``sys.argv``; errors go to standard output, one line."""
-    from runtime.classifier import Classifier
+def load_and_run(request: dict[str, Any], _tell: Tell) -> None:
+    """The child's work: the model looks at a grey picture once."""
+    import numpy as np
 
-    asked = json.loads(sys.argv[2])
-    labels = None if asked["labels"] is None else Path(asked["labels"])
-    mean, std = (None if asked[name] is None else tuple(asked[name]) for name in ("mean", "std"))
-    overrides = Overrides(labels, mean, std, asked["resample"])
-    try:
-        import numpy as np
-
-        classifier = Classifier.load(Path(sys.argv[1]), overrides, asked["threads"])
-        pixels = classifier.contract.preprocessing
-        classifier.classify(np.full((pixels.height, pixels.width, 3), 127, np.uint8))
-    except EdgeExportError as error:
-        print(one_line(error), flush=True)  # noqa: T201 - what the parent reads
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    classifier = LoadRequest.from_json(request).load()
+    pixels = classifier.contract.preprocessing
+    classifier.classify(np.full((pixels.height, pixels.width, 3), 127, np.uint8))

@@ -8,10 +8,12 @@ from typing import TextIO
 
 from runtime.actions.action import Seen
 from runtime.classifier import Classifier, Prepared
-from runtime.find_model import load_model
+from runtime.file_kind import shown
 from runtime.model_slot import ModelSlot
 from runtime.options import ClassifyOptions
 from runtime.outputs import actions_for, closing
+from runtime.reload import open_reloader
+from runtime.service.notify import Notifier
 from runtime.sources.capture import Capture
 from runtime.sources.frame import Frame
 from runtime.sources.open import opener
@@ -33,10 +35,11 @@ def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
         ModelError: the model cannot be loaded, or fails.
         MissingPackageError: a package is needed.
     """
-    slot = ModelSlot(load_model(options.model, log))
+    reloader = open_reloader(options.model, options.rules, log)
+    notifier = Notifier()
     try:
-        with closing(actions_for(options, out, log)) as actions:
-            for seen in watch(options, slot, log):
+        with closing(actions_for(options, out, log)) as actions, reloader.watching():
+            for seen in watch(options, reloader.slot, log, notifier):
                 for action in actions:
                     action.handle(seen)
     except KeyboardInterrupt:
@@ -44,8 +47,15 @@ def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
     return 0
 
 
-def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO) -> Iterator[Seen]:
-    """Each frame that was looked at, with its answer; see ``classify_camera``."""
+def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO, notifier: Notifier | None = None) -> Iterator[Seen]:
+    """Each frame that was looked at, with its answer; see ``classify_camera``.
+
+    Args:
+        options: what and how; ``camera`` is given.
+        slot: the model in use; another may be put there between two frames.
+        log: what happens to the camera.
+        notifier: is told that the loop turns.
+    """
     camera = options.camera
     if camera is None:
         raise ValueError("options without a camera")
@@ -59,6 +69,8 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO) -> Iterator[Se
 
     capture = Capture(opener(camera), prepare, realtime=camera.realtime, fps=camera.fps, log=tell)
     before: tuple[str, ...] | None = None
+    notifier = notifier or Notifier()
+    notifier.ready(f"watching {shown(camera.camera)}")
     try:
         for frame, (model, prepared) in capture:
             answer, scores = model.look(prepared, options.rules)
@@ -66,6 +78,8 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO) -> Iterator[Se
             changed = answer.labels != before
             before = answer.labels
             contract = model.contract
+            notifier.beat()
             yield Seen(frame, answer, scores, contract.labels, contract.task, changed, age_ms)
     finally:
+        notifier.stopping()
         capture.close()

@@ -25,16 +25,16 @@ def check_models(paths: list[Path]) -> list[Finding]:
 
 def _check(path: Path) -> Finding:
     from runtime.find_model import find_model
+    from runtime.load_request import LoadRequest
     from runtime.model_file import ModelFile
     from runtime.op_versions import required_runtime
-    from runtime.options import ModelOptions
     from runtime.trial import try_model
 
     try:
         model = find_model(path, option="")
         file = ModelFile.read(model)
         needed = required_runtime(file)
-        try_model(model, ModelOptions())
+        try_model(LoadRequest(model))
     except EdgeExportError as error:
         return Finding("model", "fault", one_line(error), _mend(one_line(error)))
     text = f"{shown(model)}: {file.size / 1e6:.1f} MB, runs here"

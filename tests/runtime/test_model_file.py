@@ -58,6 +58,13 @@ def chain(*codes: Any) -> Any:
     return model
 
 
+def strides(operator: Any) -> None:
+    """Gives a convolution the options without which it is refused."""
+    options = schema.Conv2DOptionsT()
+    options.strideW = options.strideH = 1
+    operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.Conv2DOptions, options
+
+
 def pack(model: Any) -> bytes:
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
@@ -108,7 +115,8 @@ def test_a_model_made_here(read: Callable[[Any], ModelFile]) -> None:
     made = chain(code(OPERATOR.CONV_2D, 3), code(OPERATOR.GELU, 2), code(OPERATOR.CUSTOM, 1, "MyOp"))
     made.operatorCodes += [code(OPERATOR.RELU, 2), code(300)]
     made.subgraphs[0].tensors[0].shapeSignature = [-1, 4]
-    made.subgraphs[0].operators[0].inputs = [0, -1]
+    made.subgraphs[0].operators[0].inputs = [0, 4, -1]
+    strides(made.subgraphs[0].operators[0])
     assert (model := read(made)).inputs == (TensorInfo("t0", (1, 4), (-1, 4), "float32"),)
     assert model.operators == (
         OperatorUse("BUILTIN_300", 1, 0),
@@ -147,12 +155,6 @@ def test_whether_the_output_is_a_probability(
     assert read(chain(*(code(getattr(OPERATOR, name)) for name in names))).output_is_probability is expected
 
 
-def test_a_ring_of_operators_ends(read: Callable[[Any], ModelFile]) -> None:
-    made = chain(code(OPERATOR.RESHAPE), code(OPERATOR.RESHAPE))
-    made.subgraphs[0].operators[0].inputs = [2]
-    assert read(made).output_is_probability is None
-
-
 def spoil(path: str, value: Any) -> Callable[[Any], None]:
     """Sets one attribute deep in a model, such as ``subgraphs.0.inputs``."""
 
@@ -176,6 +178,10 @@ def spoil(path: str, value: Any) -> Callable[[Any], None]:
         (spoil("subgraphs.0.operators.0.inputs", [99]), "an input of RELU is tensor 99"),
         (spoil("subgraphs.0.operators.0.outputs", [-2]), "an output of RELU is tensor -2"),
         (spoil("subgraphs.0.operators.0.intermediates", [9]), "an intermediate of RELU is tensor 9"),
+        (spoil("subgraphs.0.operators.0.inputs", [-1]), "input 0 of an operator RELU is left out"),
+        (spoil("subgraphs.0.operators.0.inputs", [1]), "tensor 1, input 0 of an operator RELU, has no numbers by then"),
+        (spoil("subgraphs.0.operators.0.outputs", [2]), "an output of RELU is tensor 2, which is a constant"),
+        (spoil("subgraphs.0.inputs", [2]), "an input is tensor 2, which is a constant"),
         (spoil("subgraphs.0.operators.0.opcodeIndex", 7), "code index 7, the file lists 1"),
         (spoil("subgraphs.0.tensors.0.buffer", 2), "tensor 0 has buffer index 2, the file lists 2"),
         (spoil("subgraphs.0.tensors.1.shape", [1, -4]), r"negative dimension in its shape \(1, -4\)"),
@@ -295,3 +301,52 @@ def test_a_file_system_that_cannot_map(tmp_path: Path, monkeypatch: pytest.Monke
     mapped = ModelFile.read(path)
     monkeypatch.setattr("runtime.file_kind.mmap.mmap", refuse)
     assert ModelFile.read(path) == mapped
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("strideW", 0, "a stride, dilation or size of 0"),
+        ("strideH", -1, "a stride, dilation or size of -1"),
+        ("dilationHFactor", 65536, "a stride, dilation or size of 65536"),
+        (None, None, "CONV_2D has no options of its kind"),
+    ],
+)
+def test_options_that_a_kernel_divides_by(
+    read: Callable[[Any], ModelFile], field: str | None, value: int, message: str
+) -> None:
+    made = chain(code(OPERATOR.CONV_2D))
+    convolution = made.subgraphs[0].operators[0]
+    convolution.inputs = [0, 2]
+    strides(convolution)
+    assert read(made).operators == (OperatorUse("CONV_2D", 1, 1),)
+    if field:
+        setattr(convolution.builtinOptions, field, value)
+    else:
+        convolution.builtinOptionsType = schema.BuiltinOptions.Pool2DOptions
+    with pytest.raises(ModelError, match=message):
+        read(made)
+
+
+def test_a_shape_that_is_none(read: Callable[[Any], ModelFile]) -> None:
+    made = chain(code(OPERATOR.RESHAPE))
+    made.subgraphs[0].operators[0].inputs = [0, 2]
+    with pytest.raises(ModelError, match="RESHAPE takes its shape or axes from a tensor of 6 int8"):
+        read(made)
+    made.subgraphs[0].tensors[2].type, made.subgraphs[0].tensors[2].shape = TENSOR.INT32, [9]
+    made.buffers[1] = buffer(bytes(36))
+    with pytest.raises(ModelError, match="from a tensor of 9 int32"):
+        read(made)
+
+
+def test_a_depthwise_convolution_without_its_bias(read: Callable[[Any], ModelFile]) -> None:
+    made = chain(code(OPERATOR.DEPTHWISE_CONV_2D))
+    convolution, tensors = made.subgraphs[0].operators[0], made.subgraphs[0].tensors
+    convolution.inputs = [0, 2]
+    options = schema.DepthwiseConv2DOptionsT()
+    options.strideW = options.strideH = 1
+    convolution.builtinOptionsType, convolution.builtinOptions = schema.BuiltinOptions.DepthwiseConv2DOptions, options
+    read(made)
+    tensors[0].type = TENSOR.UINT8
+    with pytest.raises(ModelError, match="DEPTHWISE_CONV_2D of whole numbers has no bias"):
+        read(made)

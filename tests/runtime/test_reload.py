@@ -14,8 +14,8 @@ from PIL import Image
 from runtime.answers import AnswerRules
 from runtime.classifier import Classifier
 from runtime.errors import ModelError
+from runtime.load_request import LoadRequest
 from runtime.model_slot import ModelSlot
-from runtime.options import ModelOptions
 from runtime.reload import ModelReloader, private_copy
 from runtime.trial import try_model
 from tests.runtime.conftest import COLOURS, spec_of
@@ -30,13 +30,13 @@ class Watched:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.said: list[str] = []
-        with private_copy(path) as copy:
-            self.slot = ModelSlot(self.load(copy))
+        self.slot = ModelSlot(self.load())
         self.reloader = ModelReloader(self.slot, path, self.load, self.said.append, interval=0.05)
 
-    def load(self, path: Path) -> Classifier:
-        try_model(path, ModelOptions())
-        return Classifier.load(path)
+    def load(self) -> Classifier:
+        with private_copy(self.path) as copy:
+            try_model(LoadRequest(copy))
+            return Classifier.load(copy)
 
     def answer(self) -> str:
         return self.slot.current.classify(RED).labels[0]
@@ -114,26 +114,3 @@ def test_frames_in_flight_keep_their_model(watched: Watched, other: Path) -> Non
     assert watched.reloader.reload()
     assert model.judge(model.run(prepared)[0], AnswerRules())[1] == ("red",)
     assert watched.answer() == "rot"
-
-
-def test_what_a_trial_finds(tmp_path: Path, save_model: Callable[..., Path], thirdparty: Path) -> None:
-    (tmp_path / "cut.tflite").write_bytes(b"\x1c\0\0\0TFL3")
-    with pytest.raises(ModelError, match=r"cut\.tflite"):
-        try_model(tmp_path / "cut.tflite", ModelOptions())
-    with pytest.raises(ModelError, match="is no picture classifier"):
-        try_model(thirdparty / "model_invoking_error.tflite", ModelOptions())
-    try_model(thirdparty / "mobilenet_v1_0.25_128_quant.tflite", ModelOptions())
-
-
-def test_a_model_that_takes_its_process_down(colours: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An interpreter that crashes: the real child, with a stand-in that dies as a wild pointer would make it."""
-    monkeypatch.setattr("runtime.trial.sys.executable", str(_crashing_python(tmp_path)))
-    with pytest.raises(ModelError, match=r"the interpreter crashes with this model \(SIGSEGV\)"):
-        try_model(colours, ModelOptions())
-
-
-def _crashing_python(folder: Path) -> Path:
-    program = folder / "python"
-    program.write_text("#!/bin/sh\nkill -SEGV $$\n")
-    program.chmod(0o755)
-    return program
