@@ -34,7 +34,7 @@ def classify_pictures(options: ClassifyOptions, out: TextIO, log: TextIO) -> int
     classifier = load_model(options.model, log)
     answered: list[Classification] = []
     failed: list[str] = []
-    with closing(actions_for(options, out, log)) as actions:
+    with closing(actions_for(options, out, log, classifier.contract.labels)) as actions:
         for number, path in enumerate(paths):
             try:
                 answered.append(_classify(path, number, classifier, options, actions))

@@ -11,7 +11,8 @@ from runtime.classifier import Classifier, Prepared
 from runtime.find_model import load_model
 from runtime.model_slot import ModelSlot
 from runtime.options import ClassifyOptions
-from runtime.outputs import actions_for, closing
+from runtime.outputs import actions_for, closing, log_beside
+from runtime.smoothing import Smoother
 from runtime.sources.capture import Capture
 from runtime.sources.frame import Frame
 from runtime.sources.open import opener
@@ -35,8 +36,9 @@ def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
     """
     slot = ModelSlot(load_model(options.model, log))
     try:
-        with closing(actions_for(options, out, log)) as actions:
-            for seen in watch(options, slot, log):
+        labels = slot.current.contract.labels
+        with closing(actions_for(options, out, log, labels)) as actions:
+            for seen in watch(options, slot, log_beside(actions, log)):
                 for action in actions:
                     action.handle(seen)
     except KeyboardInterrupt:
@@ -58,14 +60,18 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO) -> Iterator[Se
         print(line, file=log, flush=True)
 
     capture = Capture(opener(camera), prepare, realtime=camera.realtime, fps=camera.fps, log=tell)
-    before: tuple[str, ...] | None = None
+    smoother = Smoother(options.rules.smooth, options.rules) if options.rules.smooth else None
+    before: frozenset[str] | None = None
     try:
         for frame, (model, prepared) in capture:
-            answer, scores = model.look(prepared, options.rules)
-            age_ms = (time.monotonic() - frame.arrived) * 1000
-            changed = answer.labels != before
-            before = answer.labels
             contract = model.contract
+            answer, scores = model.look(prepared, options.rules)
+            if smoother is not None:
+                answer, scores = smoother.smooth(contract, answer, scores, frame.arrived)
+            age_ms = (time.monotonic() - frame.arrived) * 1000
+            holding = frozenset(answer.labels)  # in whichever order: two labels that swap places are no change
+            changed = holding != before
+            before = holding
             yield Seen(frame, answer, scores, contract.labels, contract.task, changed, age_ms)
     finally:
         capture.close()
