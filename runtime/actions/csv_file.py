@@ -50,19 +50,16 @@ class CsvFile:
         try:
             if path.exists() and not path.is_file() and not path.is_char_device():
                 raise UsageError(f"--csv {shown(path)}: is not a regular file; name a .csv file")
-            # Unbuffered: what a row is, is on its way to the disk when `handle` returns.
+            # Unbuffered: a row is on its way to the disk when `handle` returns.
             self._file = path.open("ab", buffering=0)
-            before = _both_ends(path)
         except OSError as error:
-            raise UsageError(f"--csv {shown(path)}: cannot be written: {error.strerror or error}") from error
-        header = _row(COLUMNS)
-        first = before[0].removeprefix(_MARK)
-        if first.strip() and first.rstrip(b"\r\n") != header.rstrip(b"\r\n"):
+            raise self._unusable(error) from error
+        self._torn = False
+        try:
+            self._begin()
+        except BaseException:
             self._file.close()
-            raise UsageError(f"--csv {shown(path)}: has other columns than {','.join(COLUMNS)}; name another file")
-        self._torn = bool(before[1]) and before[1] != b"\n"
-        if not first.strip():
-            self._append(header)
+            raise
 
     def handle(self, seen: Seen) -> None:
         """Append the answer.
@@ -86,6 +83,26 @@ class CsvFile:
     def close(self) -> None:
         """Let the file go."""
         self._file.close()
+
+    def _begin(self) -> None:
+        """Look at what is there already; write the header where nothing is."""
+        try:
+            first, last = _both_ends(self._path)
+        except OSError as error:
+            raise self._unusable(error) from error
+        header = _row(COLUMNS)
+        first = first.removeprefix(_MARK).strip()
+        if first and first != header.strip():
+            raise UsageError(
+                f"--csv {shown(self._path)}: has other columns than {','.join(COLUMNS)}; name another file"
+            )
+        self._torn = last not in (b"", b"\n")
+        if not first:
+            self._torn = False  # a byte order mark alone, if anything
+            self._append(header)
+
+    def _unusable(self, error: OSError) -> UsageError:
+        return UsageError(f"--csv {shown(self._path)}: cannot be written: {error.strerror or error}")
 
     def _append(self, row: bytes) -> None:
         data = b"\n" + row if self._torn else row
@@ -123,6 +140,6 @@ def _plain(text: str) -> str:
 
 def _row(cells: tuple[str, ...]) -> bytes:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
+    csv.writer(line).writerow(cells)  # ends in \r\n, and puts cells with either of them in quotes
     # Names of files that are no Unicode come with escapes.
-    return line.getvalue().encode("utf-8", "backslashreplace")
+    return line.getvalue()[:-2].encode("utf-8", "backslashreplace") + b"\n"
