@@ -22,7 +22,7 @@ from runtime.options import CommandRule
 # Bytes of a command's output that are kept for the log, should it fail.
 _TAIL = 2000
 # Seconds from the polite signal to the other one, and how often a running command is looked at.
-_GRACE, _STEP = 0.5, 0.02
+_GRACE, _STEP = 0.2, 0.02
 
 
 class RunCommands:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runtime.errors import UsageError
@@ -36,7 +38,8 @@ class KeptPictures:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._read_list()
-            self._write_list()
+            with _full_disk_ignored():
+                self._write_list()
         except OSError as error:
             raise UsageError(f"--save {shown(folder)}: cannot be written to: {error.strerror or error}") from error
 
@@ -62,14 +65,7 @@ class KeptPictures:
         if self._limit is not None and not self._make_room(len(data), self._limit):
             return False
         folder.mkdir(parents=True, exist_ok=True)
-        half = folder / f".{name}.part"
-        try:
-            half.write_bytes(data)
-            half.replace(folder / name)
-        except OSError:
-            with suppress(OSError):
-                half.unlink(missing_ok=True)
-            raise
+        _write_whole(folder / name, data)
         entry = (len(data), f"{place}/{name}")
         self._kept.append(entry)
         self._bytes += entry[0]
@@ -128,9 +124,28 @@ class KeptPictures:
                 self._bytes += entry[0]
 
     def _write_list(self) -> None:
-        half = self._folder / f"{_LIST}.part"
-        half.write_bytes(b"".join(map(_line, self._kept)))
-        half.replace(self._folder / _LIST)
+        _write_whole(self._folder / _LIST, b"".join(map(_line, self._kept)))
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    half = path.with_name(f".{path.name.lstrip('.')}.part")
+    try:
+        half.write_bytes(data)
+        half.replace(path)
+    except OSError:
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _full_disk_ignored() -> Iterator[None]:
+    """A disk that is full now may have room later: a service is started all the same."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+            raise
 
 
 def _line(entry: tuple[int, str]) -> bytes:

@@ -20,7 +20,7 @@ from runtime.results import utc_time
 _PAUSE = 10.0
 # Seconds: one attempt to connect, the pauses between attempts, the ping that shows that the broker is still there, and
 # the wait for the last words.
-_CONNECT, _RETRY, _KEEP_ALIVE, _LAST = 5.0, (1, 60), 30, 0.5
+_CONNECT, _RETRY, _KEEP_ALIVE, _LAST = 5.0, (1, 60), 30, 0.3
 
 
 class PublishAnswers:

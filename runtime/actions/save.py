@@ -33,10 +33,10 @@ _ENDINGS = (
     (re.compile(rb"P[1-6]\s"), ".ppm"),
     (re.compile(rb".{4}ftypavi", re.DOTALL), ".avif"),
 )
-# Frames that wait for the disk at most: each may take some megabytes.
-_WAITING = 2
+# Frames that wait for the disk at most, and more of them as long as they are small: bytes together.
+_WAITING, _WAITING_BYTES = 2, 16_000_000
 # Seconds that the frames which wait at the end are given.
-_LAST = 0.7
+_LAST = 0.5
 
 
 class SavePictures:
@@ -80,7 +80,7 @@ class SavePictures:
                 self._save(item)
             except OSError as error:
                 raise DataError(f"--save {self._problem(error)}") from error
-        elif not self._worker.offer(item):
+        elif not self._worker.offer(item, max(_WAITING, _WAITING_BYTES // _size(seen.frame))):
             self._said.say("the disk is too slow; pictures are left out")
 
     def close(self) -> None:
@@ -137,6 +137,10 @@ def _places(seen: Seen, *, uncertain: bool) -> tuple[str, ...]:
     if uncertain and seen.task == "single-label":
         labels = tuple(guess.label for guess in seen.answer.predictions[:1]) or labels
     return tuple(folder_name(label) for label in labels) or (UNKNOWN_FOLDER,)
+
+
+def _size(frame: Frame) -> int:
+    return max(1, len(frame.picture) if isinstance(frame.picture, bytes) else frame.picture.nbytes)
 
 
 def _jpeg(frame: Frame) -> bytes:

@@ -68,7 +68,7 @@ class ShowWindow:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-        self._thread.join(0.5)
+        self._thread.join(0.3)
 
     def _run(self) -> None:
         try:

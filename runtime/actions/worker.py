@@ -28,10 +28,15 @@ class Worker(Generic[T]):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def offer(self, thing: T) -> bool:
-        """Have it done; False where it is refused. Never waits."""
+    def offer(self, thing: T, waiting: int | None = None) -> bool:
+        """Have it done; False where it is refused. Never waits.
+
+        Args:
+            thing: what is to be done.
+            waiting: things that may wait at most, in place of the number given at first.
+        """
         with self._changed:
-            if self._closed or len(self._waiting) >= self._most:
+            if self._closed or len(self._waiting) >= (waiting or self._most):
                 return False
             self._waiting.append(thing)
             self._changed.notify_all()
