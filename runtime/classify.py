@@ -38,7 +38,7 @@ def classify_pictures(options: ClassifyOptions, out: TextIO, log: TextIO) -> int
     classifier = load_model(replace(model, threads=1) if many and model.threads is None else model, log)
     answered: list[Stages] = []
     failed: list[str] = []
-    with closing(actions_for(options, out, log)) as actions:
+    with closing(actions_for(options, out, log, classifier.contract.labels)) as actions:
         for path, seen in _look(paths, classifier, options):
             if isinstance(seen, ImageError):
                 if options.paths == (path,):

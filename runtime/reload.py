@@ -99,6 +99,7 @@ class ModelReloader:
 
     Attributes:
         slot: the same.
+        log: the same.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class ModelReloader:
         log: Callable[[str], None],
         interval: float = _INTERVAL,
     ) -> None:
-        self.slot, self._path, self._load, self._log, self._interval = slot, path, load, log, interval
+        self.slot, self._path, self._load, self.log, self._interval = slot, path, load, log, interval
         self._seen = _stamp(path)
         self._wake = threading.Event()
         self._asked = self._ended = False
@@ -135,13 +136,13 @@ class ModelReloader:
         try:
             classifier = self._load()
         except EdgeExportError as error:
-            self._log(f"model: the new {shown(self._path)} is refused, the old one stays in use: {one_line(error)}")
+            self.log(f"model: the new {shown(self._path)} is refused, the old one stays in use: {one_line(error)}")
             return False
         finally:
             self._seen = before  # what was written meanwhile is news
         self.slot.current = classifier
         self.tell_warnings()
-        self._log(
+        self.log(
             f"model: {shown(self._path)} was replaced; the new one, {len(classifier.contract.labels)} labels, is in use"
         )
         return True
@@ -149,7 +150,7 @@ class ModelReloader:
     def tell_warnings(self) -> None:
         """What the user should know about the model in use."""
         for warning in self.slot.current.contract.warnings:
-            self._log(f"warning: {warning}")
+            self.log(f"warning: {warning}")
 
     def _run(self) -> None:
         changed: _Stamp = None

@@ -11,9 +11,10 @@ from runtime.classifier import Classifier, Prepared
 from runtime.file_kind import shown
 from runtime.model_slot import ModelSlot
 from runtime.options import ClassifyOptions
-from runtime.outputs import actions_for, closing
+from runtime.outputs import actions_for, closing, log_beside
 from runtime.reload import open_reloader
 from runtime.service.notify import Notifier
+from runtime.smoothing import Smoother
 from runtime.sources.capture import Capture
 from runtime.sources.frame import Frame
 from runtime.sources.open import opener
@@ -38,10 +39,14 @@ def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
     reloader = open_reloader(options.model, options.rules, log)
     notifier = Notifier()
     try:
-        with closing(actions_for(options, out, log)) as actions, reloader.watching():
-            for seen in watch(options, reloader.slot, log, notifier):
-                for action in actions:
-                    action.handle(seen)
+        labels = reloader.slot.current.contract.labels
+        with closing(actions_for(options, out, log, labels)) as actions:
+            beside = log_beside(actions, log)
+            reloader.log = lambda line: print(line, file=beside, flush=True)
+            with reloader.watching():
+                for seen in watch(options, reloader.slot, beside, notifier):
+                    for action in actions:
+                        action.handle(seen)
     except KeyboardInterrupt:
         return 0  # the usual way to end a camera
     return 0
@@ -68,16 +73,20 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO, notifier: Noti
         print(line, file=log, flush=True)
 
     capture = Capture(opener(camera), prepare, realtime=camera.realtime, fps=camera.fps, log=tell)
-    before: tuple[str, ...] | None = None
+    smoother = Smoother(options.rules.smooth, options.rules) if options.rules.smooth else None
+    before: frozenset[str] | None = None
     notifier = notifier or Notifier()
     notifier.ready(f"watching {shown(camera.camera)}")
     try:
         for frame, (model, prepared) in capture:
-            answer, scores = model.look(prepared, options.rules)
-            age_ms = (time.monotonic() - frame.arrived) * 1000
-            changed = answer.labels != before
-            before = answer.labels
             contract = model.contract
+            answer, scores = model.look(prepared, options.rules)
+            if smoother is not None:
+                answer, scores = smoother.smooth(contract, answer, scores, frame.arrived)
+            age_ms = (time.monotonic() - frame.arrived) * 1000
+            holding = frozenset(answer.labels)  # in whichever order: two labels that swap places are no change
+            changed = holding != before
+            before = holding
             notifier.beat()
             yield Seen(frame, answer, scores, contract.labels, contract.task, changed, age_ms)
     finally:
