@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TextIO
 
 from runtime.actions.action import Action, Seen
@@ -12,10 +11,9 @@ from runtime.answers import Classification
 from runtime.classifier import Classifier
 from runtime.errors import ImageError, one_line
 from runtime.find_model import load_model
-from runtime.images import read_image_bytes
 from runtime.options import ClassifyOptions
 from runtime.outputs import actions_for, closing
-from runtime.sources.files import picture_paths
+from runtime.sources.files import FoundPicture, found_pictures
 from runtime.sources.frame import Frame
 
 
@@ -30,28 +28,27 @@ def classify_pictures(options: ClassifyOptions, out: TextIO, log: TextIO) -> int
     Returns:
         Exit code: 1 when a picture named by itself, or every picture, could not be used; else 0.
     """
-    paths = list(picture_paths(options.paths))
+    found = found_pictures(options.paths)
     classifier = load_model(options.model, log)
     answered: list[Classification] = []
-    failed: list[str] = []
+    failed: list[FoundPicture] = []
     with closing(actions_for(options, out, log)) as actions:
-        for number, path in enumerate(paths):
+        for number, picture in enumerate(found):
             try:
-                answered.append(_classify(path, number, classifier, options, actions))
+                answered.append(_classify(picture, number, classifier, options, actions))
             except ImageError as error:
-                if options.paths == (path,):
+                if picture.named and len(options.paths) == 1 and not number:
                     raise
-                failed.append(path)
+                failed.append(picture)
                 print(f"skipped: {one_line(error)}", file=log)
     _summarize(answered, failed, log)
-    named = set(options.paths)
-    return 1 if not answered or any(path in named for path in failed) else 0
+    return 1 if not answered or any(picture.named for picture in failed) else 0
 
 
 def _classify(
-    path: str, number: int, classifier: Classifier, options: ClassifyOptions, actions: Sequence[Action]
+    picture: FoundPicture, number: int, classifier: Classifier, options: ClassifyOptions, actions: Sequence[Action]
 ) -> Classification:
-    frame = Frame(path, number, read_image_bytes(Path(path)), time.time(), time.monotonic())
+    frame = Frame(picture.source, number, picture.read(), time.time(), time.monotonic())
     answer, scores = classifier.look(classifier.prepare_frame(frame), options.rules)
     age_ms = (time.monotonic() - frame.arrived) * 1000
     contract = classifier.contract
@@ -61,7 +58,7 @@ def _classify(
     return answer
 
 
-def _summarize(answered: list[Classification], failed: list[str], log: TextIO) -> None:
+def _summarize(answered: list[Classification], failed: list[FoundPicture], log: TextIO) -> None:
     if len(answered) > 1:
         stages = [a.milliseconds for a in answered]
         count = len(stages)

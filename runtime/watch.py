@@ -12,9 +12,8 @@ from runtime.find_model import load_model
 from runtime.model_slot import ModelSlot
 from runtime.options import ClassifyOptions
 from runtime.outputs import actions_for, closing
-from runtime.sources.capture import Capture
 from runtime.sources.frame import Frame
-from runtime.sources.open import opener
+from runtime.sources.open import capture
 
 
 def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
@@ -57,10 +56,10 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO) -> Iterator[Se
     def tell(line: str) -> None:
         print(line, file=log, flush=True)
 
-    capture = Capture(opener(camera), prepare, realtime=camera.realtime, fps=camera.fps, log=tell)
+    frames = capture(camera, prepare, tell)
     before: tuple[str, ...] | None = None
     try:
-        for frame, (model, prepared) in capture:
+        for frame, (model, prepared) in frames:
             answer, scores = model.look(prepared, options.rules)
             age_ms = (time.monotonic() - frame.arrived) * 1000
             changed = answer.labels != before
@@ -68,4 +67,4 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO) -> Iterator[Se
             contract = model.contract
             yield Seen(frame, answer, scores, contract.labels, contract.task, changed, age_ms)
     finally:
-        capture.close()
+        frames.close()
