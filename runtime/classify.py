@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from itertools import chain, islice
 from typing import TextIO
 
 from runtime.actions.action import Seen
@@ -13,10 +13,9 @@ from runtime.answers import Stages
 from runtime.classifier import Classifier
 from runtime.errors import ImageError, one_line
 from runtime.find_model import load_model
-from runtime.images import read_image_bytes
 from runtime.options import ClassifyOptions
 from runtime.outputs import actions_for, closing
-from runtime.sources.files import picture_paths
+from runtime.sources.files import FoundPicture, found_pictures
 from runtime.sources.frame import Frame
 
 
@@ -31,51 +30,51 @@ def classify_pictures(options: ClassifyOptions, out: TextIO, log: TextIO) -> int
     Returns:
         Exit code: 1 when a picture named by itself, or every picture, could not be used; else 0.
     """
-    paths = list(picture_paths(options.paths))
+    found = found_pictures(options.paths)
+    first = list(islice(found, 1))
     # One picture gets all threads of one interpreter; many get an interpreter of one thread for each processor.
+    alone = len(options.paths) == 1 and len(first) == 1 and first[0].named and first[0].source != "-"
     model = options.model
-    many = len(paths) > 1
-    classifier = load_model(replace(model, threads=1) if many and model.threads is None else model, log)
+    classifier = load_model(model if alone or model.threads is not None else replace(model, threads=1), log)
     answered: list[Stages] = []
-    failed: list[str] = []
+    failed: list[FoundPicture] = []
     with closing(actions_for(options, out, log, classifier.contract.labels)) as actions:
-        for path, seen in _look(paths, classifier, options):
+        for number, (picture, seen) in enumerate(_look(chain(first, found), alone, classifier, options)):
             if isinstance(seen, ImageError):
-                if options.paths == (path,):
+                if picture.named and len(options.paths) == 1 and not number:
                     raise seen
-                failed.append(path)
+                failed.append(picture)
                 print(f"skipped: {one_line(seen)}", file=log)
                 continue
             answered.append(seen.answer.milliseconds)
             for action in actions:
                 action.handle(seen)
     _summarize(answered, failed, log)
-    named = set(options.paths)
-    return 1 if not answered or any(path in named for path in failed) else 0
+    return 1 if not answered or any(picture.named for picture in failed) else 0
 
 
 def _look(
-    paths: Sequence[str], classifier: Classifier, options: ClassifyOptions
-) -> Iterator[tuple[str, Seen | ImageError]]:
-    """Each path with its answer, or with what is wrong with the picture, in order."""
+    pictures: Iterator[FoundPicture], alone: bool, classifier: Classifier, options: ClassifyOptions
+) -> Iterator[tuple[FoundPicture, Seen | ImageError]]:
+    """Each picture with its answer, or with what is wrong with it, in order."""
 
-    def work(classifier: Classifier, task: tuple[int, str]) -> tuple[str, Seen | ImageError]:
-        number, path = task
+    def work(classifier: Classifier, task: tuple[int, FoundPicture]) -> tuple[FoundPicture, Seen | ImageError]:
+        number, picture = task
         try:
-            frame = Frame(path, number, read_image_bytes(Path(path)), time.time(), time.monotonic())
+            frame = Frame(picture.source, number, picture.read(), time.time(), time.monotonic())
             answer, scores = classifier.look(classifier.prepare_frame(frame), options.rules)
         except ImageError as error:
-            return path, error
+            return picture, error
         age_ms = (time.monotonic() - frame.arrived) * 1000
         contract = classifier.contract
-        return path, Seen(frame, answer, scores, contract.labels, contract.task, changed=True, age_ms=age_ms)
+        return picture, Seen(frame, answer, scores, contract.labels, contract.task, changed=True, age_ms=age_ms)
 
-    if len(paths) == 1:
-        return iter([work(classifier, (0, paths[0]))])
-    return classifier.each(enumerate(paths), work)
+    if alone:
+        return iter([work(classifier, (0, next(pictures)))])
+    return classifier.each(enumerate(pictures), work)
 
 
-def _summarize(stages: list[Stages], failed: list[str], log: TextIO) -> None:
+def _summarize(stages: list[Stages], failed: list[FoundPicture], log: TextIO) -> None:
     if len(stages) > 1:
         count = len(stages)
         decode, preprocess, invoke = (

@@ -15,9 +15,9 @@ from runtime.outputs import actions_for, closing, log_beside
 from runtime.reload import open_reloader
 from runtime.service.notify import Notifier
 from runtime.smoothing import Smoother
-from runtime.sources.capture import Capture
 from runtime.sources.frame import Frame
-from runtime.sources.open import opener
+from runtime.sources.kinds import without_password
+from runtime.sources.open import capture
 
 
 def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
@@ -72,13 +72,13 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO, notifier: Noti
     def tell(line: str) -> None:
         print(line, file=log, flush=True)
 
-    capture = Capture(opener(camera), prepare, realtime=camera.realtime, fps=camera.fps, log=tell)
     smoother = Smoother(options.rules.smooth, options.rules) if options.rules.smooth else None
     before: frozenset[str] | None = None
     notifier = notifier or Notifier()
-    notifier.ready(f"watching {shown(camera.camera)}")
+    frames = capture(camera, prepare, tell, notifier.beat)
+    notifier.ready(f"watching {shown(without_password(camera.camera))}")
     try:
-        for frame, (model, prepared) in capture:
+        for frame, (model, prepared) in frames:
             contract = model.contract
             answer, scores = model.look(prepared, options.rules)
             if smoother is not None:
@@ -91,4 +91,4 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO, notifier: Noti
             yield Seen(frame, answer, scores, contract.labels, contract.task, changed, age_ms)
     finally:
         notifier.stopping()
-        capture.close()
+        frames.close()
