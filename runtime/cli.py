@@ -14,6 +14,7 @@ examples:
   runtime classify photo.jpg                      the export in ./model, int8 preferred
   runtime classify --model flowers_int8.tflite photos/
   runtime classify --camera 0 --json              one JSON object a frame
+  runtime serve --camera 0                        the same on a page for any browser
   runtime info flowers_int8.tflite                what is in a model file
 
 exit codes: 0 done, 1 bad data (a file, a camera, the model), 2 wrong usage
@@ -22,6 +23,7 @@ exit codes: 0 done, 1 bad data (a file, a camera, the model), 2 wrong usage
 # ``add_arguments`` and ``run``.
 COMMANDS = {
     "classify": "name what pictures or camera frames show",
+    "serve": "show camera and answers on a page for any browser",
     "info": "show what a model file holds and which runtime it needs",
 }
 
