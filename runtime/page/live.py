@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -15,6 +16,7 @@ _RATE_SECONDS = 3.0
 _CHANGES = 50
 # Share of the newest frame in the mean that is shown of each stage: about the last second of a camera.
 _SHARE = 0.1
+_USER = re.compile(r"(?<=://)[^/\s]*@")
 _STAGES = ("decode", "preprocess", "invoke", "postprocess")
 
 
@@ -58,7 +60,7 @@ class Live:
     def note(self, line: str) -> None:
         """Keep the last line of the log, which says what happens to the camera."""
         with self._changed:
-            self._note = {"time": utc_time(time.time()), "text": line}
+            self._note = {"time": utc_time(time.time()), "text": without_password(line)}
             self._changed.notify_all()
 
     def newer_than(self, before: Seen | None, seconds: float) -> Seen | None:
@@ -99,6 +101,11 @@ class Live:
             return list(reversed(self._changes))
 
 
+def without_password(text: str) -> str:
+    """A text without the user names and passwords of the URLs in it: viewers need not know them."""
+    return _USER.sub("", text)
+
+
 def _rate(moments: list[float], now: float) -> float:
     recent = [moment for moment in moments if now - moment <= _RATE_SECONDS]
     return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 and recent[-1] > recent[0] else 0.0
@@ -117,7 +124,7 @@ def _answer(seen: Seen) -> dict[str, Any]:
     frame, answer = seen.frame, seen.answer
     return {
         "time": utc_time(frame.time),
-        "source": frame.source,
+        "source": without_password(frame.source),
         "frame": frame.number,
         "task": seen.task,
         "predictions": [

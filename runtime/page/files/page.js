@@ -89,8 +89,13 @@ function showStatus(status) {
 function showAbout(status) {
   mostBytes = status.most_upload_bytes;
   $("model").textContent = `${status.model}, ${status.classes} classes`;
-  $("camera").textContent = status.camera === null ? "runtime" : `Camera ${status.camera}`;
-  document.title = status.camera === null ? "runtime" : `Camera ${status.camera}: runtime`;
+  const camera = status.camera;
+  // Of a path its end, which tells files apart.
+  const name = camera === null ? "runtime"
+    : camera.includes("://") ? camera : `Camera ${camera.split(/[\\/]/).pop()}`;
+  $("camera").textContent = name;
+  $("camera").title = camera || "";
+  document.title = camera === null ? name : `${name} – runtime`;
 }
 
 function showStages(means) {
