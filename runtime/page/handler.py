@@ -25,7 +25,7 @@ _HEARTBEAT = 2.0
 _ANSWERS_A_SECOND = 8.0
 # What is still coming in when the answer has been given is thrown away for so long, seconds: a connection that is
 # closed on unread bytes is reset, and the answer with it.
-_LINGER_SECONDS, _LINGER_BYTES = 1.0, 4 * 1024 * 1024
+_LINGER_SECONDS, _LINGER_BYTES = 2.0, 64 * 1024 * 1024
 _COOKIE_SECONDS = 30 * 24 * 3600
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -275,9 +275,10 @@ class PageHandler(BaseHTTPRequestHandler):
 
     def _start(self, status: HTTPStatus, kind: str, length: int | None = None, **more: str) -> None:
         """Send the head of the answer; underscores in the names of headers stand for hyphens."""
-        if not hasattr(self, "request_version"):
-            self.request_version, self.command, self.requestline = "HTTP/1.1", "GET", ""
         self._begun = True
+        self.request_version = "HTTP/1.1"  # for others, and for what was no request, the head would be left out
+        if not hasattr(self, "requestline"):
+            self.command, self.requestline = "GET", ""
         self.send_response(status)
         self.send_header("Content-Type", kind)
         if length is not None:

@@ -90,7 +90,7 @@ class Uploads:
                 if width * height > self.most_pixels:
                     raise RefusedError(
                         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                        f"The picture has {width} x {height} pixels; at most {self.most_pixels / 1e6:.0f} million.",
+                        f"The picture has {width} x {height} pixels; at most {self.most_pixels / 1e6:g} million.",
                     )
                 model = self.slot.current
                 prepared = model.prepare_frame(Frame(name, 0, picture, time.time(), time.monotonic()))
@@ -140,7 +140,7 @@ def body_length(headers: dict[str, list[str]], most_bytes: int) -> int:
     length = int(lengths[0]) if len(lengths[0]) < 16 else most_bytes + 1
     if length > most_bytes:
         raise RefusedError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The picture is too large; at most {most_bytes / 1e6:.0f} MB."
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The picture is too large; at most {most_bytes / 1e6:g} MB."
         )
     if not length:
         raise RefusedError(HTTPStatus.BAD_REQUEST, "The request has no picture: its body is empty.")

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over WebDriver's own HTTP interface (W3C WebDriver), with nothing to install in Python."""
+"""A headless Chromium, driven over WebDriver's own HTTP interface, with nothing to install in Python."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ class Browser:
 
     def __init__(self, folder: Path, *, dark: bool = False) -> None:
         assert DRIVER
-        log = (folder / "driver.log").open("w")
-        self._driver = subprocess.Popen([DRIVER, "--port=0"], stdout=subprocess.PIPE, stderr=log, text=True)
+        self._driver = subprocess.Popen(
+            [DRIVER, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         assert self._driver.stdout is not None
         line = next(line for line in self._driver.stdout if "successfully on port" in line)
         self._base = f"http://127.0.0.1:{line.rstrip().rstrip('.').rpartition(' ')[2]}"
@@ -101,7 +102,7 @@ class Browser:
         path.write_bytes(base64.b64decode(self._ask("GET", "/screenshot")))
 
     def complaints(self) -> list[str]:
-        """What the page has said on the console: faults of scripts, things that were refused."""
+        """What has been said on the console since the last call: faults of scripts, things that were refused."""
         return [entry["message"] for entry in self._ask("POST", "/se/log", {"type": "browser"})]
 
     def close(self) -> None:
