@@ -161,9 +161,10 @@ def _size(text: str | None) -> tuple[int, int] | None:
 def _pixel_format(text: str | None) -> str | None:
     if text is None:
         return None
-    if not re.fullmatch(r"[A-Za-z0-9]{3,4}", text):
+    letters = "MJPG" if text.upper() == "MJPEG" else text.upper()
+    if not re.fullmatch(r"[A-Z0-9]{3,4}", letters):
         raise UsageError(f"--pixel-format must be four letters, as MJPG or YUYV; got {text!r}")
-    return {"MJPEG": "MJPG"}.get(text.upper(), text.upper()).ljust(4)
+    return letters.ljust(4)
 
 
 def _roi(text: str | None) -> Roi | None:
