@@ -22,6 +22,7 @@ for name in names:
 COMMANDS = [
     ("runtime.cli", "--help"),
     ("runtime.cli", "classify", "--help"),
+    ("runtime.cli", "serve", "--help"),
     ("runtime.cli", "info", "--help"),
     ("runtime.cli", "benchmark", "--help"),
     ("toolkit.cli", "--help"),
