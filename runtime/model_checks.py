@@ -140,7 +140,13 @@ class TensorUse:
                     raise ModelError(f"input {place} of an operator {name} is left out")
             elif not self._known[index]:
                 raise ModelError(f"tensor {index}, input {place} of an operator {name}, has no numbers by then")
-        if name == "DEPTHWISE_CONV_2D" and len(inputs) < 3 and self._kinds[inputs[0]][0] != "float32":
+        if name in _OPTIONAL and len(inputs) < 2:
+            raise ModelError(f"an operator {name} has {len(inputs)} inputs")
+        if (
+            name == "DEPTHWISE_CONV_2D"
+            and min(inputs[:3][2:], default=-1) < 0
+            and self._kinds[inputs[0]][0] != "float32"
+        ):
             raise ModelError("an operator DEPTHWISE_CONV_2D of whole numbers has no bias")
         for place in _SHAPES.get(name, ()):
             if place < len(inputs):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from runtime.answers import AnswerRules
 from runtime.contract import Overrides
+from runtime.records import dataclass
 from runtime.sources.open import CameraOptions
 
 
