@@ -4,9 +4,9 @@
 
 The bare script imports numpy, Pillow and the interpreter, loads the model, decodes the picture, runs and prints.
 Both run in turn, in processes of their own, modules compiled before. Printed: the least and the median time of each,
-the processor time, of parent and child together, and the peak of the larger process's resident memory (see ``memory.py``
-for both). Where other programs keep the processors busy, the processor time says more than the clock. ``--python`` names
-another environment's, one with tflite-runtime say.
+the processor time, of parent and child together, and the peak of the larger process's resident memory; ``memory.py``
+looks at both. Where other programs keep the processors busy, the processor time says more than the clock.
+``--python`` names another environment's, one with tflite-runtime say.
 """
 
 from __future__ import annotations
