@@ -37,6 +37,18 @@ _OPTIONAL: dict[str, frozenset[int]] = {
     "CONV_3D": frozenset({2}),
     "CONV_3D_TRANSPOSE": frozenset({3}),
 }
+# The least number of inputs of operators that do not count them themselves.
+_LEAST_INPUTS = {
+    "CONV_2D": 2,
+    "DEPTHWISE_CONV_2D": 2,
+    "FULLY_CONNECTED": 2,
+    "TRANSPOSE_CONV": 3,
+    "ASSIGN_VARIABLE": 2,
+    "BATCH_MATMUL": 2,
+    "SLICE": 3,
+    "SPLIT": 2,
+    "SPLIT_V": 3,
+}
 _MANY_OPTIONAL = ("LSTM", "RNN", "SVDF", "STABLEHLO", "BUILTIN_", "CUSTOM", "VHLO")
 
 # Inputs that say a shape, axes or the like, in a row of as many numbers as a tensor has dimensions.
@@ -53,6 +65,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "RESIZE_BILINEAR": (1,),
     "RESIZE_NEAREST_NEIGHBOR": (1,),
     "SLICE": (1, 2),
+    "SPLIT": (0,),
     "STRIDED_SLICE": (1, 2, 3),
     "TILE": (1,),
     "BROADCAST_TO": (1,),
@@ -140,7 +153,13 @@ class TensorUse:
                     raise ModelError(f"input {place} of an operator {name} is left out")
             elif not self._known[index]:
                 raise ModelError(f"tensor {index}, input {place} of an operator {name}, has no numbers by then")
-        if name == "DEPTHWISE_CONV_2D" and len(inputs) < 3 and self._kinds[inputs[0]][0] != "float32":
+        if len(inputs) < _LEAST_INPUTS.get(name, 0):
+            raise ModelError(f"an operator {name} has {len(inputs)} inputs")
+        if (
+            name == "DEPTHWISE_CONV_2D"
+            and min(inputs[:3][2:], default=-1) < 0
+            and self._kinds[inputs[0]][0] != "float32"
+        ):
             raise ModelError("an operator DEPTHWISE_CONV_2D of whole numbers has no bias")
         for place in _SHAPES.get(name, ()):
             if place < len(inputs):

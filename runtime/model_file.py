@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from mmap import mmap
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from runtime.file_kind import contents, describe_bytes, shown
 from runtime.flatbuffer import Buffer, Table
 from runtime.model_checks import TensorUse, check_indices, check_options, reach_options, reach_tensor
 from runtime.op_names import CUSTOM_CODE, TENSOR_TYPES, operator_name
+from runtime.records import dataclass
 
 IDENTIFIER = b"TFL3"
 """Bytes 4 to 7 of every TFLite file (``file_identifier`` of the schema)."""
@@ -209,8 +210,8 @@ class _Reader:
         reach_tensor(tensor)
         dtype, bits = _dtype(tensor)
         variable = bool(tensor.integer(5, "?"))
-        # Nothing to hold, a state, numbers in a file beside this one, or a handle to something (no bits).
-        given = not elements or variable or bool(tensor.integer(10, "I")) or not bits
+        # Nothing to hold, a state, or numbers in a file beside this one.
+        given = not elements or variable or bool(tensor.integer(10, "I"))
         buffer = tensor.integer(2, "I")
         if buffer == 0:  # by convention "no constant"; a file may then hold no buffer at all
             return _Stored(dtype, elements, False, given)
