@@ -195,7 +195,7 @@ def test_sigterm_ends_the_command_and_its_commands(clip: Path, colours: Path, tm
     command = [sys.executable, "-m", "runtime.cli", "classify", "--camera", str(clip), "--model", str(colours), *on]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment}
-    with subprocess.Popen([*command, "--fps", "2"], **options) as process:  # type: ignore[call-overload]
+    with subprocess.Popen([*command, "--realtime", "--loop"], **options) as process:  # type: ignore[call-overload]
         assert eventually(lambda: lines(path))
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=20)
