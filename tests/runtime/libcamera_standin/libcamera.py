@@ -10,6 +10,7 @@ Frames are red above and blue below, the bytes in the order that libcamera write
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import mmap
 import os
@@ -301,8 +302,6 @@ class CameraManager:
     def get_ready_requests(self) -> list[Request]:
         with self._lock:
             ready, self._ready = self._ready, []
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.read(self.event_fd, 4096)
-        except BlockingIOError:
-            pass
         return ready

@@ -2,5 +2,5 @@
 
 from types import SimpleNamespace
 
-_FORMATS = "RGB888 BGR888 XRGB8888 XBGR8888 YUV420 YVU420 NV12 NV21 YUYV YVYU UYVY VYUY MJPEG".split()
-PixelFormat = SimpleNamespace(**dict.fromkeys(_FORMATS, 0))
+_FORMATS = ("RGB888", "BGR888", "XRGB8888", "XBGR8888", "YUV420", "YVU420", "NV12", "NV21", "YUYV", "YVYU", "UYVY")
+PixelFormat = SimpleNamespace(**dict.fromkeys((*_FORMATS, "VYUY", "MJPEG"), 0))
