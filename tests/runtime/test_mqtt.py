@@ -215,7 +215,7 @@ def test_a_broker_that_was_never_there() -> None:
         with closing(PublishAnswers(target, Said(log, "--mqtt"))) as action:
             action.handle(seen("cat"))
             assert eventually(lambda: log.lines)
-    assert log.lines == ["--mqtt: the broker cannot be reached; trying again"]
+    assert log.lines == ["--mqtt: the broker cannot be reached: Connection refused; trying again"]
 
 
 def test_the_last_will_of_a_command_that_was_killed(broker: Broker, clip: Path, colours: Path) -> None:
