@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -246,3 +247,29 @@ def test_a_password(broker: Broker, tmp_path: Path) -> None:
         with closing(PublishAnswers(target, Said(log, "--mqtt"))):
             assert eventually(lambda log=log: log.lines)
         assert log.lines == [f"--mqtt: {said}"]
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # paho-mqtt forgets the socket of a bad certificate
+def test_an_encrypted_connection(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate)]
+    subject = ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*made, *subject], check=True, capture_output=True)
+    broker.stop()
+    broker._config.write_text(
+        f"listener {broker.port}\nallow_anonymous true\ncertfile {certificate}\nkeyfile {key}\nuser root\n"
+    )
+    broker.start()
+    for trusted, said in ((certificate, "connected"), (tmp_path / "none", "the broker cannot be reached: ")):
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        log = Log()
+        target = MqttTarget("localhost", broker.port, "home/door", tls=True)
+        with closing(PublishAnswers(target, Said(log, "--mqtt"))) as action:
+            assert eventually(lambda log=log: log.lines)
+        assert log.lines[0].startswith(f"--mqtt: {said}")
+    assert "certificate verify failed" in log.lines[0]
+    action._client.loop_stop()
+    del action
+    gc.collect()
