@@ -224,7 +224,7 @@ def test_the_last_will_of_a_command_that_was_killed(broker: Broker, clip: Path, 
     command = [sys.executable, "-m", "runtime.cli", "classify", "--camera", str(clip), "--model", str(colours)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     options: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "env": environment}
-    with subprocess.Popen([*command, "--fps", "2", "--mqtt", url], **options) as process:
+    with subprocess.Popen([*command, "--realtime", "--mqtt", url], **options) as process:
         assert eventually(lambda: broker.of("home/door/state"))
         process.send_signal(signal.SIGKILL)
     assert eventually(lambda: broker.of("home/door/availability")[-1:] == ["offline"])
