@@ -60,7 +60,7 @@ class Live:
     def note(self, line: str) -> None:
         """Keep the last line of the log, which says what happens to the camera."""
         with self._changed:
-            self._note = {"time": utc_time(time.time()), "text": without_password(line)}
+            self._note = {"time": utc_time(time.time()), "text": without_logins(line)}
             self._changed.notify_all()
 
     def newer_than(self, before: Seen | None, seconds: float) -> Seen | None:
@@ -101,7 +101,7 @@ class Live:
             return list(reversed(self._changes))
 
 
-def without_password(text: str) -> str:
+def without_logins(text: str) -> str:
     """A text without the user names and passwords of the URLs in it: viewers need not know them."""
     return _USER.sub("", text)
 
@@ -124,7 +124,7 @@ def _answer(seen: Seen) -> dict[str, Any]:
     frame, answer = seen.frame, seen.answer
     return {
         "time": utc_time(frame.time),
-        "source": without_password(frame.source),
+        "source": without_logins(frame.source),
         "frame": frame.number,
         "task": seen.task,
         "predictions": [
