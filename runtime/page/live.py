@@ -17,6 +17,7 @@ _CHANGES = 50
 # Share of the newest frame in the mean that is shown of each stage: about the last second of a camera.
 _SHARE = 0.1
 _USER = re.compile(r"(?<=://)[^/\s]*@")
+_QUERY = re.compile(r"(://[^\s?]*)\?[^\s:]*")
 _STAGES = ("decode", "preprocess", "invoke", "postprocess")
 
 
@@ -102,8 +103,8 @@ class Live:
 
 
 def without_logins(text: str) -> str:
-    """A text without the user names and passwords of the URLs in it: viewers need not know them."""
-    return _USER.sub("", text)
+    """A text without what lets one into the URLs in it: viewers need not know names, passwords and tokens."""
+    return _QUERY.sub(r"\1?...", _USER.sub("", text))
 
 
 def _rate(moments: list[float], now: float) -> float:
