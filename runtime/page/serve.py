@@ -70,7 +70,7 @@ def serve(options: ServeOptions, out: TextIO, log: TextIO) -> int:
     address = resolve(page.host, page.port)
     token, how = _token(page, address)
     listener = listen(address, page.host)
-    notifier = Notifier()
+    notifier = _PageNotifier()
     try:
         reloader = open_reloader(options.classify.model, options.classify.rules, log)
         camera = options.classify.camera
@@ -90,8 +90,19 @@ def serve(options: ServeOptions, out: TextIO, log: TextIO) -> int:
     except KeyboardInterrupt:
         return 0  # the usual way to end it
     finally:
-        notifier.stopping()
+        notifier.ending()
         listener.close()
+
+
+class _PageNotifier(Notifier):
+    """Tells systemd that the page lives; the end of its camera's loop is not its end."""
+
+    def stopping(self) -> None:
+        """Said by the camera's loop; the page goes on."""
+
+    def ending(self) -> None:
+        """The page ends too."""
+        super().stopping()
 
 
 def _token(page: PageOptions, address: Address) -> tuple[str | None, str]:
@@ -144,6 +155,7 @@ def _watch(
             raise
         _say(log, one_line(error))
         live.note(one_line(error))
+    reloader.log = partial(_say, log)
     _say(log, "page: the source has ended; its last picture stays, and pictures can be posted")
 
 
@@ -170,17 +182,15 @@ class _CopiedLog:
 
 
 def _say_where(log: TextIO, url: str, how: str, address: Address) -> None:
+    lines = [f"page: {url} ({how})"]
     if how.startswith("?"):
-        _say(log, f"page: {url}{how}")
-        _say(log, "page: the token behind '=' is shown only now; who has it sees the camera")
-    else:
-        _say(log, f"page: {url} ({how})")
+        lines = [f"page: {url}{how}", "page: the token behind '=' is shown only now; who has it sees the camera"]
     if not address.loopback:
-        _say(
-            log,
+        lines.append(
             "page: warning: plain HTTP; who can listen on this network can read pictures and token. For more than a "
-            "network you trust, put a proxy with TLS before it, or use ssh -L",
+            "network you trust, put a proxy with TLS before it, or use ssh -L"
         )
+    _say(log, "\n".join(lines))
 
 
 def _say(log: TextIO, line: str) -> None:
