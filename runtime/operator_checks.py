@@ -33,7 +33,6 @@ _COUNTED = {"SPLIT": (35, 0), "SPLIT_V": (79, 0), "UNPACK": (64, 0)}
 # Inputs that may be left out; none of other operators may, but of recurrent and custom ones.
 _OPTIONAL: dict[str, frozenset[int]] = {
     "CONV_2D": frozenset({2}),
-    "DEPTHWISE_CONV_2D": frozenset({2}),
     "FULLY_CONNECTED": frozenset({2}),
     "TRANSPOSE_CONV": frozenset({3}),
     "CONV_3D": frozenset({2}),
@@ -42,7 +41,7 @@ _OPTIONAL: dict[str, frozenset[int]] = {
 # The least number of inputs of operators that do not count them themselves.
 _LEAST_INPUTS = {
     "CONV_2D": 2,
-    "DEPTHWISE_CONV_2D": 2,
+    "DEPTHWISE_CONV_2D": 3,
     "FULLY_CONNECTED": 2,
     "TRANSPOSE_CONV": 3,
     "ASSIGN_VARIABLE": 2,
@@ -191,12 +190,6 @@ class TensorUse:
                 raise ModelError(f"tensor {index}, input {place} of an operator {name}, has no numbers by then")
         if len(inputs) < _LEAST_INPUTS.get(name, 0):
             raise ModelError(f"an operator {name} has {len(inputs)} inputs")
-        if (
-            name == "DEPTHWISE_CONV_2D"
-            and min(inputs[:3][2:], default=-1) < 0
-            and self._kinds[inputs[0]][0] != "float32"
-        ):
-            raise ModelError("an operator DEPTHWISE_CONV_2D of whole numbers has no bias")
         for place in _SHAPES.get(name, ()):
             if place < len(inputs):
                 self._check_shape(name, inputs[place])

@@ -352,15 +352,17 @@ def test_a_shape_that_is_none(read: Callable[[Any], ModelFile]) -> None:
 
 def test_a_depthwise_convolution_without_its_bias(read: Callable[[Any], ModelFile]) -> None:
     made = chain(code(OPERATOR.DEPTHWISE_CONV_2D))
-    convolution, tensors = made.subgraphs[0].operators[0], made.subgraphs[0].tensors
-    convolution.inputs = [0, 2]
+    convolution = made.subgraphs[0].operators[0]
+    convolution.inputs = [0, 2, 2]
     options = schema.DepthwiseConv2DOptionsT()
     options.strideW = options.strideH = 1
     convolution.builtinOptionsType, convolution.builtinOptions = schema.BuiltinOptions.DepthwiseConv2DOptions, options
     read(made)
-    for one in tensors[:2]:
-        scaled(one).type = TENSOR.UINT8
-    with pytest.raises(ModelError, match="DEPTHWISE_CONV_2D of whole numbers has no bias"):
+    convolution.inputs = [0, 2]
+    with pytest.raises(ModelError, match="an operator DEPTHWISE_CONV_2D has 2 inputs"):
+        read(made)
+    convolution.inputs = [0, 2, -1]
+    with pytest.raises(ModelError, match="input 2 of an operator DEPTHWISE_CONV_2D is left out"):
         read(made)
 
 
