@@ -249,7 +249,7 @@ def test_wrong_usage(options: list[str], message: str, colours: Path, capsys: py
 @pytest.mark.parametrize(
     "option",
     ["--fps=3", "--every=3", "--loop", "--realtime", "--mirror", "--rotate=90", "--size=64x48", "--roi=0,0,9,9"]
-    + ["--camera-timeout=3", "--backend=x", "--camera-fps=9", "--pixel-format=MJPG"],
+    + ["--camera-timeout=10", "--fps=10", "--backend=x", "--camera-fps=9", "--pixel-format=MJPG"],
 )
 def test_options_that_need_a_camera(option: str, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", str(photos), option]) == 2
