@@ -62,7 +62,7 @@ $b poweroff -f
 END
 chmod +x "$work/root/init"
 (cd "$work/root" && find . | cpio --quiet -o -H newc | gzip -1 > "$work/initrd")
-timeout 500 qemu-system-x86_64 -accel kvm -accel tcg,thread=multi -cpu max -smp 2 -m 2048 -nographic -no-reboot \
+timeout 500 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 2048 -nographic -no-reboot \
     -kernel "$kernel/boot/vmlinuz-$release" -initrd "$work/initrd" \
     -append "console=ttyS0 quiet panic=-1 loglevel=3" \
     -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on </dev/null
