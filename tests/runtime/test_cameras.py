@@ -33,6 +33,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
     [
         ("0", "device"),
         ("/dev/video2", "device"),
+        ("/dev/v4l/by-id/usb-Webcam-video-index0", "device"),
         ("pi", "pi"),
         ("pi:1", "pi"),
         ("./pi", "file"),
