@@ -33,6 +33,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
     [
         ("0", "device"),
         ("/dev/video2", "device"),
+        ("/dev/v4l/by-id/usb-Webcam-video-index0", "device"),
         ("pi", "pi"),
         ("pi:1", "pi"),
         ("./pi", "file"),
@@ -182,7 +183,7 @@ def test_a_stream_that_falls_silent(server: Server) -> None:
 def test_damaged_pictures_of_a_stream(server: Server) -> None:
     source = opened(server)
     good = bad = 0
-    while good + bad < 9 and source.grab():
+    while (good < 4 or bad < 3) and source.grab():
         try:
             source.retrieve()
             good += 1
@@ -190,7 +191,8 @@ def test_damaged_pictures_of_a_stream(server: Server) -> None:
             assert "frame" in str(error)
             bad += 1
     source.close()
-    assert (good, bad) == (6, 3)
+    assert good >= 4
+    assert bad >= 3
 
 
 def test_a_picture_that_is_fetched_again_and_again(server: Server) -> None:
@@ -249,7 +251,7 @@ def test_wrong_usage(options: list[str], message: str, colours: Path, capsys: py
 @pytest.mark.parametrize(
     "option",
     ["--fps=3", "--every=3", "--loop", "--realtime", "--mirror", "--rotate=90", "--size=64x48", "--roi=0,0,9,9"]
-    + ["--camera-timeout=3", "--backend=x", "--camera-fps=9", "--pixel-format=MJPG"],
+    + ["--camera-timeout=10", "--fps=10", "--backend=x", "--camera-fps=9", "--pixel-format=MJPG"],
 )
 def test_options_that_need_a_camera(option: str, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", str(photos), option]) == 2

@@ -162,7 +162,7 @@ def test_pauses_grow_and_the_log_does_not(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_camera_that_never_returns_is_left_alone() -> None:
     hung = Script(live=True, hangs_at=2)
     last = Script(live=True, at={2: UsageError("stop")})
-    with capturing(hung, last, latest=False, timeout=0.5) as (capture, log):
+    with capturing(hung, last, latest=False, timeout=1.5) as (capture, log):
         seen: list[int] = []
         with pytest.raises(UsageError, match="stop"):
             list(_gathered(capture, seen))
@@ -216,9 +216,9 @@ def test_nothing_but_damaged_frames() -> None:
     ill = Script(10**6, live=True, damaged=tuple(range(1000)))
     ill.grab = _slowly(ill.grab, 0.01)  # type: ignore[method-assign]
     well = Script(live=True, at={1: UsageError("stop")})
-    with capturing(ill, well, timeout=0.2) as (capture, log), pytest.raises(UsageError, match="stop"):
+    with capturing(ill, well, timeout=1.0) as (capture, log), pytest.raises(UsageError, match="stop"):
         numbers(capture)
-    assert "--camera script: nothing but damaged frames for 0.2 s; opening it again" in log
+    assert "--camera script: nothing but damaged frames for 1 s; opening it again" in log
 
 
 def test_black_frames_are_counted_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
