@@ -17,12 +17,14 @@ FIND_PYTHON = for name in $(PYTHON); do \
 		exit 1; \
 	fi
 
-.PHONY: help venv demo test check lint format lock clean
+.PHONY: help venv demo test test-arm64 test-armhf check lint format lock clean
 
 help:
 	@echo 'make demo             draw a picture set, train, convert to .tflite, classify: the whole way'
 	@echo 'make demo PHOTOS=DIR  the same with your own pictures, one folder per class'
 	@echo 'make test             run the tests'
+	@echo 'make test-arm64       the tests of the runtime on emulated 64-bit Raspberry Pi software (Debian; ten minutes)'
+	@echo 'make test-armhf       the same on 32 bits'
 	@echo 'make check            what CI runs: format, lint, types, import rules, tests'
 	@echo 'make lint             the same without the tests'
 	@echo 'make format           put the code in its standard form'
@@ -58,6 +60,9 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+test-arm64 test-armhf: test-%: $(INSTALLED)
+	PYTHON=$(abspath $(BIN)/python) tests/arm/test.sh $*
 
 check: lint test
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.bundle import CALIBRATION_FILE, EXPORT_FOLDER, MODEL_FILE, TEST_IMAGES_FILE, ModelBundle
+from converters.bundle import EXPORT_FOLDER, MODEL_FILE, ModelBundle
 from converters.source import BundleSource
-from runtime.errors import ModelError
 from runtime.file_kind import shown
 from runtime.spec import SPEC_FILE_NAME, ModelSpec
 
@@ -49,16 +48,11 @@ def against_bundle(folder: Path, notify: Callable[[str], None] = _ignore) -> Aga
         ModelError: no bundle, or a damaged one.
     """
     bundle = ModelBundle.load(folder)
-    pictures = bundle.test_pictures()
-    name, images = TEST_IMAGES_FILE, pictures.images
-    if not len(images):
-        name, images = CALIBRATION_FILE, bundle.calibration_images()
-    if not len(images):
-        raise ModelError(f"{shown(folder / name)} holds no pictures to check a file with")
+    path, pictures = bundle.check_pictures()
     notify("Running the trained model")
-    scores = BundleSource(folder).scores(images)
+    scores = BundleSource(folder).scores(pictures.images)
     described = f"the bundle {shown(folder)}"
-    return Against(described, folder / name, pictures.truth, pictures.digests, scores, bundle.spec)
+    return Against(described, path, pictures.truth, pictures.digests, scores, bundle.spec)
 
 
 def bundle_of(folder: Path) -> Path | None:

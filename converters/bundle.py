@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from converters.kinds import KINDS, MIXED
 from converters.tensorflow import import_tensorflow
 from converters.whole_folder import LEFTOVER, clear_up, in_the_way, replace_folder, standing_still
-from runtime.errors import DataError, ModelError, UsageError, first_line
+from runtime.errors import DataError, ModelError, UsageError
 from runtime.file_kind import shown
 from runtime.files import SYSTEM_FILES
 from runtime.quiet import quiet_stderr
@@ -132,6 +132,7 @@ class ModelBundle:
         import_tensorflow()
         import keras
 
+        from converters.inputs.keras_errors import why_not_loaded
         from converters.inputs.keras_limits import check_zip
 
         check_zip(self.folder / MODEL_FILE)
@@ -139,7 +140,8 @@ class ModelBundle:
             with quiet_stderr():
                 return keras.saving.load_model(self.folder / MODEL_FILE, compile=False, safe_mode=True)
         except Exception as error:  # zip, JSON, HDF5 and Keras errors
-            raise ModelError(f"cannot load {shown(self.folder / MODEL_FILE)}: {first_line(error)}") from error
+            why = why_not_loaded(self.folder / MODEL_FILE, error)
+            raise ModelError(f"cannot load {shown(self.folder / MODEL_FILE)}: {why}") from error
 
     def calibration_images(self) -> NDArray[Any]:
         """(count, height, width, 3), 0..255."""
@@ -171,6 +173,22 @@ class ModelBundle:
         if len(digests) != len(images):
             raise ModelError(f"{shown(path)} lists {len(digests)} pictures, {TEST_IMAGES_FILE} holds {len(images)}")
         return TestPictures(images, truth, digests)
+
+    def check_pictures(self) -> tuple[Path, TestPictures]:
+        """The pictures that exported files are checked with, and the file that holds them.
+
+        The test pictures; calibration pictures, whose truth does not count, where there are none.
+
+        Raises:
+            ModelError: there are neither.
+        """
+        pictures = self.test_pictures()
+        if len(pictures.images):
+            return self.folder / TEST_IMAGES_FILE, pictures
+        images = self.calibration_images()
+        if not len(images):
+            raise ModelError(f"{shown(self.folder / CALIBRATION_FILE)} holds no pictures to check the files with")
+        return self.folder / CALIBRATION_FILE, TestPictures(images, pictures.truth, ())
 
     def trained_accuracy(self) -> dict[str, Any]:
         """The ``accuracy`` part of the metrics."""

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from converters.atomic import write_bytes
-from converters.bundle import SCRATCH_PREFIX, TEST_IMAGES_FILE, TestPictures
+from converters.bundle import EXPORT_PAGE, SCRATCH_PREFIX, TEST_IMAGES_FILE, TestPictures
 from converters.export_page import render_page
 from converters.floor import floor_python
+from converters.hand_over import bring_back, hand_over
 from converters.inputs.detect import kind_of
 from converters.inputs.open_source import open_source
 from converters.inputs.pictures import CALIBRATE
@@ -21,17 +22,18 @@ from converters.kinds import ALWAYS, CALIBRATED
 from converters.make import Maker
 from converters.metadata_text import read_translations
 from converters.options import ConvertOptions
-from converters.other_formats import ENDINGS, format_entry, write_format
+from converters.other_formats import check_packages, check_source, format_entry, write_format
+from converters.output_folder import OutputFolder, planned_names
 from converters.prove import Prover, RejectedError, file_stem
-from converters.quantization.explain import error_plot, error_table
+from converters.quantization.explain import PLOT_ENDING, error_plot, error_table
 from converters.quantization.layer_errors import layer_errors
 from converters.reference import Reference
-from converters.report import carry_over, export_key, files_of, hand_over, make_report, up_to_date
+from converters.report import carry_over, export_key, make_report, read_report, up_to_date
 from converters.rescue import rescue
 from converters.source import BundleSource, Source
 from converters.verify import ExportResult
 from converters.whole_folder import clear_up, scratch_folder
-from runtime.errors import DataError, EdgeExportError, ModelError, UsageError
+from runtime.errors import DataError, MissingPackageError, ModelError, UsageError
 from runtime.file_kind import shown
 
 Notify = Callable[[str], None]
@@ -85,16 +87,23 @@ def convert(path: Path, options: ConvertOptions | None = None, notify: Notify = 
     floor = floor_python(options.floor_python)
     source = _open(path, options, notify)
     target = options.output_dir or source.output_folder()
+    bring_back(target)
     key = export_key(dict(source.digests()) | _digests_of_translations(options))
     if not options.force and (report := up_to_date(target, key, options)):
+        _renew_page(source, target, notify)
         return Conversion(target, report, fresh=False)
-    _check_target(path, source, target, options)
-    if target.exists() and not target.is_dir():
-        raise DataError(f"cannot write to {shown(target)}: it is a file, not a folder")
+    check_packages(options.formats)
+    own = target.resolve() == source.output_folder().resolve()
+    # In our own folder an earlier version may have been killed before it could say what it wrote.
+    folder = OutputFolder(target, path, own or options.force)
+    if target.resolve() == path.resolve():
+        raise UsageError(f"--output-dir {shown(target)} is the model itself; name another folder")
+    folder.make()
+    planned = planned_names(source.spec, options)
+    folder.check(planned, planned)
     try:
-        target.mkdir(parents=True, exist_ok=True)
         with scratch_folder(target, SCRATCH_PREFIX) as scratch:
-            report, failures = _Run(source, options, floor, target, scratch, notify).all(key)
+            report, failures = _Run(source, options, floor, folder, scratch, notify).all(key)
     except OSError as error:
         raise DataError(f"cannot write to {shown(target)}: {error.strerror or error}") from error
     if failures:
@@ -104,7 +113,9 @@ def convert(path: Path, options: ConvertOptions | None = None, notify: Notify = 
 
 def _open(path: Path, options: ConvertOptions, notify: Notify) -> Source:
     clear_up(path)  # a training killed at the one wrong moment has left its bundle under another name
-    if kind_of(path) == "bundle":
+    kind = kind_of(path)
+    check_source(options.formats, kind, path)
+    if kind == "bundle":
         options.hints.refuse(frozenset(), "a bundle, which says it itself")
         if options.calibration_dir is not None:
             raise UsageError(
@@ -121,23 +132,15 @@ def _open(path: Path, options: ConvertOptions, notify: Notify) -> Source:
     )
 
 
-def _check_target(path: Path, source: Source, target: Path, options: ConvertOptions) -> None:
-    """Nothing of the user's is written over: not the model itself, nor files that no conversion has put there."""
-    if target.resolve() == path.resolve():
-        raise UsageError(f"--output-dir {shown(target)} is the model itself; name another folder")
-    stem = file_stem(source.spec)
-    ours, own_folder = files_of(target), target.resolve() == source.output_folder().resolve()
-    for name in options.formats:
-        for place in (target / f"{stem}{ending}" for ending in ENDINGS.get(name, ())):
-            if place.resolve() == path.resolve():
-                raise UsageError(f"--formats {name} would write over {shown(path)} itself; name another --output-dir")
-            if own_folder or options.force:
-                continue  # an earlier run may have been killed before it could say what it wrote
-            if place.exists() and place.name not in ours:
-                raise UsageError(
-                    f"{shown(place)} is there, and no conversion has put it there; move it away, name another "
-                    "--output-dir, or write over it with --force"
-                )
+def _renew_page(source: Source, target: Path, notify: Notify) -> None:
+    """Write export.html where somebody has removed it from files that are up to date."""
+    report = read_report(target)
+    if report is None or (target / EXPORT_PAGE).exists():
+        return
+    try:
+        write_bytes(target / EXPORT_PAGE, render_page(report, source.check_pictures().images))
+    except DataError as error:  # the files themselves are there
+        notify(str(error))
 
 
 def _digests_of_translations(options: ConvertOptions) -> dict[str, str]:
@@ -152,10 +155,18 @@ class _Run:
     """One conversion: what is made, in which order."""
 
     def __init__(
-        self, source: Source, options: ConvertOptions, floor: Path | None, target: Path, scratch: Path, notify: Notify
+        self,
+        source: Source,
+        options: ConvertOptions,
+        floor: Path | None,
+        folder: OutputFolder,
+        scratch: Path,
+        notify: Notify,
     ) -> None:
         self.source, self.options, self.floor = source, options, floor
-        self.target, self.scratch, self.notify = target, scratch, notify
+        self.folder, self.scratch, self.notify = folder, scratch, notify
+        self.beside = scratch / "beside"  # what is no .tflite of a kind
+        self.beside.mkdir()
         self.failures: list[str] = []
         self.attempts: list[dict[str, Any]] = []
         self.reason = ""
@@ -181,8 +192,11 @@ class _Run:
             report |= {"int8_attempts": self.attempts, "int8_choice": self.reason, "int8_stand_in": self.stand_in}
         if self.explained:
             report["formats"].append(format_entry("layers", self.explained, {}, options))
-        report = carry_over(report, self.target, options)
-        for name in hand_over(results, report, self.target, render_page(report, pictures.images)):
+        accepted_files = [result.path for result in results if result.path.name in accepted]
+        written = [self.beside / part["file"] for entry in report["formats"] for part in entry["files"]]
+        report, target = carry_over(report, self.folder.path, options), self.folder.path
+        page = render_page(report, pictures.images)
+        for name in hand_over([*accepted_files, *written], report, page, target, self.scratch, self.folder.check):
             self.notify(f"Removed {shown(name)}: it is not what this model gives now")
         return report, self.failures
 
@@ -235,7 +249,7 @@ class _Run:
         """What each layer loses, as a table for the terminal and a picture beside the files."""
         errors = layer_errors(content, maker.float32, maker.images, self.source.spec.preprocessing)
         self.notify(f"What the layers of {kind} lose, worst first:\n{error_table(errors)}")
-        path = self.target / f"{file_stem(self.source.spec)}_{kind}_layers.svg"
+        path = self.beside / f"{file_stem(self.source.spec)}_{kind}{PLOT_ENDING}"
         write_bytes(path, error_plot(errors, f"{shown(self.source.spec.name)}, {kind}").encode())
         self.explained.append(path)
 
@@ -248,9 +262,11 @@ class _Run:
             try:
                 self.notify(f"Converting to {name}")
                 compared = (pictures.images, reference.scores)
-                files, told = write_format(name, self.source, made, stem, self.target, compared, self.options)
+                files, told = write_format(
+                    name, self.source, made, stem, self.beside, compared, self.options, reference
+                )
                 entries.append(format_entry(name, files, told, self.options))
-            except EdgeExportError as error:
+            except (ModelError, UsageError, MissingPackageError) as error:  # of DataErrors, not a full disk
                 self.failures.append(f"{name}: {error}")
         return entries
 

@@ -4,6 +4,21 @@ from __future__ import annotations
 
 TEMPLATE = """\
 {% macro run(r) %}{{ "%.1f" | format(r.latency_ms) }} ms{% endmacro %}
+{% macro compared(r) %}
+{% if measured %}
+<td>{{ r.accuracy.accuracy | percent }}<span>{{ r.accuracy.interval_95[0] | percent }} –
+  {{ r.accuracy.interval_95[1] | percent }}</span></td>
+<td>{{ r.accuracy_drop | points }}</td>
+<td>{{ r.changed.better | length }} / {{ r.changed.worse | length }}</td>
+{% endif %}
+<td>{{ r.top1_agreement | percent }}</td>
+<td>{{ "%.2g" | format(r.largest_score_difference) }}</td>
+{% endmacro %}
+{% macro costs(r) %}
+<td>{{ run(r) }}</td>
+<td>{{ "%.1f" | format(r.latency_one_thread_ms) }} ms</td>
+<td>{{ r.peak_memory | megabytes }}</td>
+{% endmacro %}
 {% macro labels(texts) %}{% for text in texts %}{% if not loop.first %}, {% endif %}<bdi>{{ text | shown }}</bdi>
 {%- else %}no label{% endfor %}{% endmacro %}
 {% macro answer(a) %}
@@ -165,20 +180,24 @@ threads</th><th>1 thread</th><th>memory</th></tr></thead>
 <tr><th>{% if loop.first %}{{ f.kind }}{{ "" if f.accepted else " (refused)" }}{% endif %}
   <span>{{ r.interpreter | shown }}</span></th>
 <td>{{ f.bytes | megabytes if loop.first else "" }}</td>
-{% if measured %}
-<td>{{ r.accuracy.accuracy | percent }}<span>{{ r.accuracy.interval_95[0] | percent }} –
-  {{ r.accuracy.interval_95[1] | percent }}</span></td>
-<td>{{ r.accuracy_drop | points }}</td>
-<td>{{ r.changed.better | length }} / {{ r.changed.worse | length }}</td>
-{% endif %}
-<td>{{ r.top1_agreement | percent }}</td>
-<td>{{ "%.2g" | format(r.largest_score_difference) }}</td>
-<td>{{ run(r) }}</td>
-<td>{{ "%.1f" | format(r.latency_one_thread_ms) }} ms</td>
-<td>{{ r.peak_memory | megabytes }}</td></tr>
+{{ compared(r) }}
+{{ costs(r) }}</tr>
 {% endfor %}
+{% endfor %}
+{% for e in report.formats if e.get("proof") %}
+<tr><th>{{ e.format }}<span>{{ e.proof.interpreter | shown }}</span></th><td>{{ e.proof.bytes | megabytes }}</td>
+{{ compared(e.proof) }}
+{{ costs(e.proof) }}</tr>
+{% if e.get("micro") %}
+<tr><th><span>{{ e.micro.interpreter | shown }}, {{ e.micro.images }} pictures</span></th><td></td>
+{{ compared(e.micro) }}
+<td></td><td></td><td></td></tr>
+{% endif %}
 {% endfor %}
 </tbody></table></div>
+{% for e in report.formats if e.get("proof") and e.get("message") %}
+<p class="muted">{{ e.format }}: {{ e.message | shown }}</p>
+{% endfor %}
 <p class="muted">Drop: points of accuracy below the trained model; better / worse: test pictures that the file has right
 and the trained model wrong, and the other way round. Score difference: the largest, over all pictures and classes.
 Times are medians on the machine that converted, other devices differ; memory is what the model adds to a process
@@ -186,7 +205,7 @@ with the interpreter in it.</p>
 </section>
 
 <section>
-<h2>Pictures whose answer changed</h2>
+<h2>{{ "Pictures whose answer changed" if changed else "No answer changed" }}</h2>
 {% if tiles %}
 <div class="tiles">
 {% for tile in tiles %}
@@ -205,7 +224,7 @@ with the interpreter in it.</p>
 <p class="muted">{{ changed }} of {{ report.check_pictures }}; their scores are not kept where there are no test
 pictures.</p>
 {% else %}
-<p class="muted">None: every file gives the trained model's answer on all pictures.</p>
+<p class="muted">Every file gives the trained model's answer on all {{ report.check_pictures }} pictures.</p>
 {% endif %}
 </section>
 

@@ -9,7 +9,8 @@ from html import escape
 
 # Size of the picture in its own units; on a telephone a unit is about a CSS pixel.
 _WIDTH, _HEIGHT = 360, 290
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 42
+# Left of the axis there is room for "99.5 %" beside the title, above 100 % for half of the largest dot.
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 14, 24, 42
 # Radii of the slowest file and of the quickest that can still be seen.
 _LARGEST, _SMALLEST = 20.0, 3.0
 # Of a label: width of a character and height of a line, about, at the style sheet's 11 units.
@@ -172,12 +173,12 @@ def _label_place(frame: _Frame, dot: Dot, placed: Sequence[_Box]) -> tuple[_Box,
 
 
 def _trained_label(y: float, placed: Sequence[_Box]) -> str:
-    """Above or below the line, at its right end or its left, where nothing else is."""
+    """Above or below the line, as far to the right as nothing else is there."""
     text = "trained model"
     width = _CHARACTER * len(text)
     places = [
         _Box(left, top, left + width, top + _LINE)
-        for left in (_WIDTH - _RIGHT - width, _LEFT + 4)
+        for left in range(int(_WIDTH - _RIGHT - width), _LEFT, -6)
         for top in (y - 3 - _LINE, y + 2)
     ]
     box = min(places, key=lambda place: sum(place.meets(other) for other in placed) + 10 * (place.top < 0))

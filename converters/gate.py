@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from converters.comparison import Comparison
 from converters.options import ConvertOptions
 from converters.paired import Paired
-from converters.verify import ExportResult
+
+# Share of pictures with the model's own answer from which on nobody need be told.
+_USUAL_AGREEMENT = 0.9
 
 
 def is_accepted(drop: float | None, options: ConvertOptions, paired: Paired | None = None) -> bool:
@@ -26,13 +29,25 @@ def is_accepted_loss(drop: float | None, limit: float, paired: Paired | None = N
     return paired is not None and paired.excuses(drop)
 
 
-def chance_note(result: ExportResult, options: ConvertOptions) -> str | None:
+def chance_note(name: str, compared: Comparison, options: ConvertOptions) -> str | None:
     """What to say of a file that is accepted although it loses more than it may; None of any other."""
-    paired, drop = result.paired, result.accuracy_drop
+    paired, drop = compared.paired, compared.accuracy_drop
     if is_accepted(drop, options) or not is_accepted(drop, options, paired):
         return None
     return (
-        f"{result.path.name} loses {drop:.1f} points, more than the {options.max_accuracy_drop:g} allowed, and is "
-        f"kept: {len(paired.worse)} of {result.accuracy.images} test pictures got worse and {len(paired.better)} "
+        f"{name} loses {drop:.1f} points, more than the {options.max_accuracy_drop:g} allowed, and is "
+        f"kept: {len(paired.worse)} of {compared.accuracy.images} test pictures got worse and {len(paired.better)} "
         f"better, which chance alone gives in {paired.chance:.0%} of all cases; more test pictures would tell"
     )
+
+
+def remark(name: str, compared: Comparison, options: ConvertOptions) -> str | None:
+    """What a user should know of a file that passed."""
+    if note := chance_note(name, compared, options):
+        return note
+    if compared.top1_agreement < _USUAL_AGREEMENT:
+        return (
+            f"{name} gives the model's own answer to {compared.top1_agreement:.0%} of the pictures only: "
+            "try it on pictures that you know"
+        )
+    return None

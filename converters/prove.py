@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from converters.gate import chance_note, is_accepted
+from converters.gate import is_accepted, remark
 from converters.metadata import add_metadata
 from converters.options import ConvertOptions
 from converters.reference import Reference
@@ -19,8 +19,6 @@ from runtime.spec import ModelSpec
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]+')
 # Bytes of a file's name before its ending; file systems take 255 in all.
 _LONGEST_NAME = 200
-# Share of pictures with the model's own answer from which on nobody need be told.
-_USUAL_AGREEMENT = 0.9
 
 
 class RejectedError(ModelError):
@@ -84,8 +82,8 @@ class Prover:
         )
         if not is_accepted(result.accuracy_drop, self.options, result.paired):
             raise RejectedError(_advice(result, self.options), result)
-        if remark := _remark(result, self.options):
-            self.notify(remark)
+        if said := remark(path.name, result, self.options):
+            self.notify(said)
         return result
 
 
@@ -93,18 +91,6 @@ def file_stem(spec: ModelSpec) -> str:
     """A name that every file system takes and that leads into no other folder, whatever the model says."""
     plain = _UNSAFE.sub("_", spec.name).strip(". ") or "model"
     return plain.encode(errors="replace")[:_LONGEST_NAME].decode(errors="ignore")
-
-
-def _remark(result: ExportResult, options: ConvertOptions) -> str | None:
-    """What a user should know of a file that passed."""
-    if note := chance_note(result, options):
-        return note
-    if result.top1_agreement < _USUAL_AGREEMENT:
-        return (
-            f"{result.path.name} gives the model's own answer to {result.top1_agreement:.0%} of the pictures only: "
-            "try it on pictures that you know"
-        )
-    return None
 
 
 def _advice(result: ExportResult, options: ConvertOptions) -> str:

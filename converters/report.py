@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from converters.bundle import EXPORT_PAGE, REPORT_FILE, TestPictures
+from converters.bundle import REPORT_FILE, TestPictures
 from converters.digests import digest_of
 from converters.gate import chance_note, is_accepted
 from converters.kinds import MIXED
@@ -24,7 +23,7 @@ from runtime.versions import package_version
 #: 1 had no labels, one latency, and operators as texts.
 REPORT_VERSION = 2
 # Change it when the same bundle and options would give other files, or figures that an older report has not.
-_RECIPE = 3
+_RECIPE = 4
 # What each entry of a report must say to be used again.
 _NEEDED = {"kind", "sha256", "accuracy_drop", "changed", "accepted", "made_with"}
 _PACKAGES = ("edge-export-toolkit", "tensorflow", "tensorflow-cpu", "ai-edge-litert", "tflite-runtime")
@@ -88,7 +87,7 @@ def make_report(
             for result in results
         ],
         "formats": [],
-        "notes": [note for result in results if (note := chance_note(result, options))],
+        "notes": [note for result in results if (note := chance_note(result.path.name, result, options))],
         "test_scores": [
             {"sha256": digest}
             | ({"class_ids": pictures.truth[row].nonzero()[0].tolist()} if row < len(pictures.truth) else {})
@@ -98,64 +97,9 @@ def make_report(
     }
 
 
-def hand_over(
-    results: list[ExportResult], report: dict[str, Any], target: Path, page: bytes | None = None
-) -> list[str]:
-    """Move accepted files into place, one atomic step each, the report last; drop stale ones.
-
-    Args:
-        results: the files.
-        report: the content of export.json.
-        target: folder for all of them.
-        page: the content of export.html; None leaves one that is there.
-
-    Returns:
-        Names of the stale files that were dropped.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    accepted = {entry["file"] for entry in report["files"] if entry["accepted"]}
-    # Written before anything is taken away: a full disk is found out here.
-    texts = {REPORT_FILE: report_bytes(report)} | ({} if page is None else {EXPORT_PAGE: page})
-    temporary = {name: target / f".{name}" for name in texts}
-    try:
-        for name, content in texts.items():
-            temporary[name].write_bytes(content)
-        kept = accepted | {part["file"] for entry in report["formats"] for part in entry["files"]}
-        earlier = {name: digest for name, digest in files_of(target).items() if name not in kept}
-        stale = sorted(name for name, digest in earlier.items() if _is_unchanged(target / name, digest))
-        for name in stale:
-            _remove(target / name)
-        (target / REPORT_FILE).unlink(missing_ok=True)
-        for result in results:
-            if result.path.name in accepted:
-                result.path.replace(target / result.path.name)
-        for name in sorted(temporary):  # export.json, which says that all is there, after export.html
-            temporary[name].replace(target / name)
-        return stale
-    finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
-
-
 def report_bytes(report: dict[str, Any]) -> bytes:
     """export.json as it is written; lone surrogates, which UTF-8 has not, come as JSON's escapes."""
     return (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
-
-
-def put_page(target: Path, page: bytes) -> None:
-    """Write export.html alone, whole or not at all.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    temporary = target / f".{EXPORT_PAGE}"
-    try:
-        temporary.write_bytes(page)
-        temporary.replace(target / EXPORT_PAGE)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> dict[str, Any] | None:
@@ -175,7 +119,7 @@ def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> di
     for name in options.formats:
         if name not in formats or formats[name]["made_with"] != options.made_with(name):
             return None
-        if not _is_whole(target, formats[name]):
+        if not _is_whole(target, formats[name]) or not _is_proved(formats[name], options):
             return None
     wanted = [
         entry
@@ -226,6 +170,10 @@ def read_report(target: Path) -> dict[str, Any] | None:
                 return None
         if not all(entry.keys() >= {"format", "files", "made_with"} for entry in report["formats"]):
             return None
+        for run in (run for entry in report["formats"] for run in _proofs(entry)):
+            Paired.from_json(run["changed"])
+            if "accuracy_drop" not in run:
+                return None
         if not isinstance(report["test_scores"], list) or not report["trained"].keys() >= {"accuracy", "unknown"}:
             return None
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -242,6 +190,15 @@ def _stand_in(report: dict[str, Any], kind: str, options: ConvertOptions) -> str
 
 def _is_accepted(entry: dict[str, Any], options: ConvertOptions) -> bool:
     return is_accepted(entry["accuracy_drop"], options, Paired.from_json(entry["changed"]))
+
+
+def _is_proved(entry: dict[str, Any], options: ConvertOptions) -> bool:
+    """Whether another format loses no more than it may now, where it is held to that."""
+    return all(_is_accepted(run, options) for run in _proofs(entry))
+
+
+def _proofs(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    return [run for run in (entry.get("proof"), entry.get("micro")) if run is not None]
 
 
 def _is_whole(target: Path, entry: dict[str, Any]) -> bool:
@@ -270,18 +227,6 @@ def files_of(target: Path) -> dict[str, str]:
     """Names and digests of the files and folders that an earlier conversion put there."""
     report = _any_report(target)
     return {} if report is None else {part["file"]: part["sha256"] for part in _all_files(report)}
-
-
-def _is_unchanged(path: Path, digest: str) -> bool:
-    """Whether a file or folder is what an earlier conversion wrote: what was changed since is the user's."""
-    return path.exists() and digest_of(path) == digest
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _is_plain(name: str) -> bool:

@@ -125,14 +125,8 @@ class BundleSource:
         return self._bundle.calibration_images()
 
     def check_pictures(self) -> TestPictures:
-        """The test pictures; calibration pictures, whose truth does not count, where there are none."""
-        pictures = self._bundle.test_pictures()
-        if len(pictures.images):
-            return pictures
-        images = self.calibration_images()
-        if not len(images):
-            raise ModelError(f"{self._bundle.folder / CALIBRATION_FILE} holds no pictures to check the files with")
-        return TestPictures(images, np.zeros((0, len(self.spec.labels)), np.bool_), ())
+        """See ``ModelBundle.check_pictures``."""
+        return self._bundle.check_pictures()[1]
 
     def traced(self, input_name: str, output_name: str) -> Any:
         """See ``Source``."""

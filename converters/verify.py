@@ -8,18 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from converters import floor
-from converters.accuracy import Accuracy
+from converters.comparison import Comparison, compare
 from converters.min_runtime import MinRuntime, require_runtime
-from converters.paired import Paired
 from converters.processes import run_in_process
 from converters.reference import Reference
 from converters.truth import require_true
-from runtime.errors import ModelError
-from runtime.file_kind import shown
 from runtime.model_file import ModelFile, OperatorUse
 from runtime.op_versions import required_runtime
 
@@ -27,7 +21,7 @@ __all__ = ["ExportResult", "Reference", "Run", "run_in_process", "verify_file"]
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Comparison):
     """A file on one interpreter, over the check pictures.
 
     Attributes:
@@ -37,15 +31,6 @@ class Run:
         latency_one_thread_ms: the same with one thread.
         peak_memory: bytes that the model takes at most, beside the interpreter and Python; None where the system
             does not say.
-        largest_score_difference: to the trained model, over all pictures and classes.
-        top1_agreement: share of pictures with the trained model's answer, 0..1; of a single-label model its best
-            class, whether or not that is answered ``unknown``.
-        unknown: check pictures that are answered ``unknown``.
-        unknown_changed: check pictures that either the file or the trained model answers ``unknown``, and not both.
-        accuracy: on the test pictures.
-        accuracy_drop: points (per cent) below the trained model; None without test pictures.
-        paired: the pictures whose answer is another than the trained model's.
-        scores: float32 (count, classes), of every check picture.
     """
 
     interpreter: str
@@ -53,14 +38,6 @@ class Run:
     latency_ms: float
     latency_one_thread_ms: float
     peak_memory: int | None
-    largest_score_difference: float
-    top1_agreement: float
-    unknown: int
-    unknown_changed: int
-    accuracy: Accuracy
-    accuracy_drop: float | None
-    paired: Paired
-    scores: NDArray[np.float32]
 
     def to_json(self) -> dict[str, Any]:
         """For export.json; scores are kept apart."""
@@ -70,13 +47,7 @@ class Run:
             "latency_ms": round(self.latency_ms, 3),
             "latency_one_thread_ms": round(self.latency_one_thread_ms, 3),
             "peak_memory": self.peak_memory,
-            "largest_score_difference": self.largest_score_difference,
-            "top1_agreement": self.top1_agreement,
-            "unknown": self.unknown,
-            "unknown_changed": self.unknown_changed,
-            "accuracy": self.accuracy.to_json(),
-            "accuracy_drop": self.accuracy_drop,
-            "changed": self.paired.to_json(),
+            **super().to_json(),
         }
 
 
@@ -183,28 +154,11 @@ def run_file(path: Path, reference: Reference, python: str = sys.executable, int
         ModelError: the file does not run, and the text says how it ended; or its scores are no numbers.
     """
     scores, facts = run_in_process(path, reference.images, python, interpreter)
-    if not np.isfinite(scores).all():
-        raise ModelError(f"{shown(path.name)} gives scores that are not numbers")
-    if scores.shape != reference.scores.shape:
-        raise ModelError(
-            f"{shown(path.name)} gives {scores.shape[1]} scores for each of {scores.shape[0]} pictures; what it is "
-            f"compared with has {reference.scores.shape[1]} for each of {reference.scores.shape[0]}"
-        )
-    same = (reference.answers(scores) == reference.answers(reference.scores)).all(axis=1)
-    unknown = reference.unanswered(scores)
-    accuracy = reference.accuracy_of(scores)
     return Run(
+        **compare(path.name, scores, reference),
         interpreter=facts["interpreter"],
         threads=facts["threads"],
         latency_ms=facts["latency_ms"],
         latency_one_thread_ms=facts["latency_one_thread_ms"],
         peak_memory=facts["peak_memory"],
-        largest_score_difference=float(np.abs(scores - reference.scores).max(initial=0.0)),
-        top1_agreement=float(same.mean()) if len(same) else 1.0,
-        unknown=int(unknown.sum()),
-        unknown_changed=int((unknown != reference.unanswered(reference.scores)).sum()),
-        accuracy=accuracy,
-        accuracy_drop=(reference.accuracy.value - accuracy.value) * 100 if accuracy.images else None,
-        paired=reference.paired_with(scores),
-        scores=scores,
     )

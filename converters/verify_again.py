@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +20,12 @@ from converters.processes import run_in_process
 from converters.reference import Reference
 from converters.report import read_report
 from converters.truth import INTEGER_KINDS, kind_of, require_true
+from converters.verification import Check, State, Verification
 from converters.verify import Run, run_file
 from runtime.contract import read_contract
 from runtime.errors import ModelError, UsageError, one_line
 from runtime.file_kind import shown
+from runtime.missing_archive import missing_archive
 from runtime.model_file import ModelFile
 from runtime.op_versions import required_runtime
 from runtime.spec import LabelList, Preprocessing
@@ -33,8 +35,6 @@ _SAME_SCORES = 0.05
 _DEFAULT_DROP = 2.0
 # Share of pictures with the trained model's answer that a sound file reaches; it judges where nobody knows the truth.
 _LEAST_AGREEMENT = 0.9
-
-State = Literal["ok", "failed", "not done"]
 
 
 @dataclass(frozen=True)
@@ -50,56 +50,6 @@ class VerifyOptions:
     max_accuracy_drop: float | None = None
     minimum: MinRuntime = DEFAULT_MIN_RUNTIME
     floor_python: Path | None = None
-
-
-@dataclass(frozen=True)
-class Check:
-    """One proof: its name, how it went, and in words what was found."""
-
-    name: str
-    state: State
-    text: str
-
-
-@dataclass(frozen=True)
-class Verification:
-    """All proofs of a file.
-
-    Attributes:
-        path: of the file.
-        kind: what it is called.
-        against: what it was compared with, in words.
-        size: bytes.
-        checks: the proofs.
-        compared: whether there was a trained model; without one agreement and drop say nothing.
-        runs: on each interpreter that ran it.
-    """
-
-    path: Path
-    kind: str
-    against: str
-    size: int
-    compared: bool
-    checks: tuple[Check, ...]
-    runs: tuple[Run, ...]
-
-    @property
-    def failed(self) -> tuple[Check, ...]:
-        """The proofs that do not hold."""
-        return tuple(check for check in self.checks if check.state == "failed")
-
-    def to_json(self) -> dict[str, Any]:
-        """For ``toolkit verify --json``."""
-        return {
-            "file": str(self.path),
-            "kind": self.kind,
-            "bytes": self.size,
-            "against": self.against,
-            "compared": self.compared,
-            "passed": not self.failed,
-            "checks": [{"name": c.name, "state": c.state, "text": c.text} for c in self.checks],
-            "runs": [run.to_json() for run in self.runs],
-        }
 
 
 def _ignore(_message: str) -> None:
@@ -123,6 +73,7 @@ def verify_again(
     """
     options = options or VerifyOptions()
     work = _Work(model, against, options, notify)
+    work.is_whole()
     work.is_unchanged()
     work.is_what_it_is_called()
     work.loads_where_it_must()
@@ -160,6 +111,12 @@ class _Work:
         entries = self.report["files"] if self.report else []
         self.entry: dict[str, Any] | None = next((e for e in entries if e["file"] == self.model.name), None)
         self.kind = self.entry["kind"] if self.entry else _kind_by_name(self.model) or kind_of(self.content)
+
+    def is_whole(self) -> None:
+        """The interpreter does not miss what is appended to a file; labels and preprocessing go with it."""
+        with self._check("whole"):
+            if missing := missing_archive(self.contract.file):
+                self._note("whole", "failed", missing)
 
     def is_unchanged(self) -> None:
         if self.entry is None:

@@ -84,9 +84,8 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
         OSError: it cannot be made.
     """
     with locked(parent):
-        for left in parent.glob(f"{glob.escape(prefix)}*"):
-            if re.fullmatch(_RANDOM, left.name.removeprefix(prefix)) and is_dead(left):
-                shutil.rmtree(left, ignore_errors=True)
+        for left in dead_scratch_folders(parent, prefix):
+            shutil.rmtree(left, ignore_errors=True)
     folder, alive = parent / f"{prefix}{_random()}", None
     try:
         with locked(parent):
@@ -96,6 +95,12 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         unlock(alive)
+
+
+def dead_scratch_folders(parent: Path, prefix: str) -> list[Path]:
+    """Those of ``scratch_folder`` that killed processes left, for the holder of the parent's lock."""
+    found = parent.glob(f"{glob.escape(prefix)}*")
+    return [left for left in found if re.fullmatch(_RANDOM, left.name.removeprefix(prefix)) and is_dead(left)]
 
 
 def clear_up(folder: Path) -> None:

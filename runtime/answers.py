@@ -63,12 +63,15 @@ class AnswerRules:
         threshold: least score of a prediction, 0..1.
         allow: the only labels that may be answered; empty means all.
         deny: labels that are never answered.
+        smooth: seconds over which a camera's scores are averaged, see ``runtime.smoothing``; 0 takes each frame by
+            itself.
     """
 
     top_k: int = 5
     threshold: float = 0.0
     allow: tuple[str, ...] = field(default=())
     deny: tuple[str, ...] = field(default=())
+    smooth: float = 0.0
 
     def classes(self, labels: Sequence[str]) -> NDArray[np.bool_]:
         """Which classes may be answered, bool (classes,).

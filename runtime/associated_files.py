@@ -7,6 +7,7 @@ need to be trusted.
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zipfile
 import zlib
@@ -26,6 +27,8 @@ _MAX_DIRECTORY_BYTES = 1024 * 1024
 # Records at the end of an archive: APPNOTE.TXT 4.3.15 and 4.3.16 of
 # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 _END_SIGNATURE, _END_SIZE, _MAX_COMMENT = b"PK\x05\x06", 22, 65535
+# Of a file in it, 4.3.7.
+_HEADER_SIGNATURE, _HEADER_SIZE = b"PK\x03\x04", 30
 _ZIP64_SIGNATURE, _ZIP64_SIZE = b"PK\x06\x07", 20
 # What zipfile and zlib raise on archives that are damaged, encrypted or packed in another way.
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, RuntimeError)
@@ -69,6 +72,32 @@ def associated_files(path: str | Path) -> tuple[str, ...]:
     """
     with _archive(Path(path)) as archive:
         return () if archive is None else tuple(archive.namelist())
+
+
+def is_cut_short(path: str | Path, start: int) -> bool:
+    """Whether an archive begins in a model's file and nothing ends it.
+
+    Args:
+        path: The model.
+        start: Byte behind the model's last weights; before it nothing is taken for an archive.
+
+    Raises:
+        ModelError: The archive is damaged in another way.
+    """
+    with _archive(Path(path)) as archive, Path(path).open("rb") as file:
+        if archive is not None:
+            return False
+        file.seek(start)
+        rest = file.read(MAX_ASSOCIATED_BYTES)
+    return any(_is_header(rest[found.start() :]) for found in re.finditer(re.escape(_HEADER_SIGNATURE), rest))
+
+
+def _is_header(data: bytes) -> bool:
+    """Whether a file of an archive begins here; one that is cut off counts."""
+    method, length = data[8:10], int.from_bytes(data[26:28], "little")
+    name = data[_HEADER_SIZE : _HEADER_SIZE + length]
+    packed = int.from_bytes(method, "little") in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    return len(data) < _HEADER_SIZE or (packed and length > 0 and min(name, default=32) >= 32)
 
 
 @contextmanager

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.answers import AnswerRules, Classification, Prediction, Stages, answered_labels, rank_scores
 from runtime.contract import ModelContract, Overrides, read_contract
-from runtime.errors import ModelError
+from runtime.errors import ImageError, ModelError
 from runtime.file_kind import shown
-from runtime.images import decode_image, read_image_bytes, upright_rgb
 from runtime.interpreter import LoadedModel
-from runtime.preprocess import image_from_array, normalize, resize
+from runtime.op_support import require_operators
+from runtime.pictures import decode_bytes, decode_picture
+from runtime.preprocess import normalize, resize
 from runtime.sources.frame import Frame
 from runtime.spec import ChannelOrder
+from runtime.twins import Twins
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from runtime.delegates import Delegate
+    from runtime.pictures import Picture
+    from runtime.xnnpack import Xnnpack
 
-    # What can be classified: a file's path, a file's bytes, a Pillow picture, uint8 (height, width, 3) RGB.
-    Picture = str | Path | bytes | Image | NDArray[np.uint8]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +52,15 @@ class Prepared:
 class Classifier:
     """A ``.tflite`` picture classifier, ready to run; threads may share it, one forward pass runs at a time.
 
+    ::
+
+        classifier = Classifier.load("flowers_int8.tflite")
+        answer = classifier.classify("photo.jpg")
+        for answer in classifier.classify_many(Path("photos").glob("*.jpg")):
+            ...
+
     Attributes:
-        contract: how the file is used.
+        contract: how the file is used: labels, preprocessing, task, warnings.
         model: the loaded model.
     """
 
@@ -56,6 +68,7 @@ class Classifier:
         self.contract = contract
         self.model = model
         self._running = threading.Lock()
+        self._twins = Twins()
         preprocessing = contract.preprocessing
         # 0 for uint8 and 128 for int8 where raw bytes go in; None where they must be normalised.
         self._byte_shift: int | None = model.input.byte_shift(preprocessing)
@@ -63,20 +76,41 @@ class Classifier:
             self._byte_shift = 0 if model.input.dtype == np.uint8 else 128
 
     @classmethod
-    def load(cls, path: str | Path, overrides: Overrides | None = None, threads: int | None = None) -> Classifier:
+    def load(
+        cls,
+        path: str | Path,
+        overrides: Overrides | None = None,
+        threads: int | None = None,
+        *,
+        delegate: str | Delegate | None = None,
+        xnnpack: Xnnpack = "auto",
+    ) -> Classifier:
         """Open a model file.
 
         Args:
             path: of a ``.tflite`` file.
             overrides: labels, normalisation and resize filter that go before the file's own.
             threads: of the interpreter; None takes all processors, at most four.
+            delegate: ``edgetpu`` or the path of a library that takes operators over, with its options as
+                ``PATH:key=value,key=value``. It is first tried in a child process, where its crash does no harm.
+            xnnpack: ``auto`` leaves it to the interpreter, ``on`` uses it for 8-bit operators too, ``off`` nowhere;
+                ``runtime.autotune.tune`` measures what is quickest.
 
         Raises:
-            ModelError: the file is no picture classifier, or the interpreter refuses it.
+            ModelError: the file is no picture classifier, the interpreter lacks operators of it or refuses it, or the
+                delegate crashes or refuses.
+            MissingPackageError: no interpreter is installed, or the delegate's library is not.
             UsageError: nobody says how to normalise pixels.
         """
-        contract = read_contract(Path(path), overrides)
-        return cls(contract, LoadedModel(Path(path), threads))
+        path = Path(path)
+        contract = read_contract(path, overrides)
+        require_operators(contract.file, delegate=delegate is not None)
+        if delegate is not None:
+            from runtime.delegates import Delegate, try_delegate
+
+            delegate = Delegate.parse(delegate) if isinstance(delegate, str) else delegate
+            try_delegate(path, delegate, threads)
+        return cls(contract, LoadedModel(path, threads, xnnpack=xnnpack, delegate=delegate))
 
     def classify(
         self,
@@ -103,6 +137,67 @@ class Classifier:
         """
         return self.look(self.prepare(picture), AnswerRules(top_k, threshold, tuple(allow), tuple(deny)))[0]
 
+    def classify_many(
+        self,
+        pictures: Iterable[Picture],
+        top_k: int = 5,
+        threshold: float = 0.0,
+        *,
+        allow: Sequence[str] = (),
+        deny: Sequence[str] = (),
+        workers: int | None = None,
+    ) -> Iterator[Classification | ImageError]:
+        """Classify many pictures on all processors, in their order, each as soon as it is ready.
+
+        Each worker thread reads and decodes a picture and runs its own interpreter. Only a few pictures are taken ahead
+        of the answers, so memory stays flat however many there are.
+
+        Args:
+            pictures: each as ``classify`` takes it; a generator is fine. It is advanced by the worker threads, by one
+                at a time.
+            top_k: as of ``classify``, like ``threshold``, ``allow`` and ``deny``.
+            threshold: the same.
+            allow: the same.
+            deny: the same.
+            workers: threads; None takes one for each processor (or for each ``threads`` processors, where the model was
+                loaded with that).
+
+        Returns:
+            An iterator that gives, for each picture, its answer; or the ``ImageError`` of one that cannot be used.
+
+        Raises:
+            UsageError: a label is named that the model does not have; at once.
+            ModelError: the model fails.
+        """
+        rules = AnswerRules(top_k, threshold, tuple(allow), tuple(deny))
+        if rules.allow or rules.deny:
+            rules.classes(self.contract.labels)  # wrong labels are told before anything is read
+
+        def answer(classifier: Classifier, picture: Picture) -> Classification | ImageError:
+            try:
+                return classifier.look(classifier.prepare(picture), rules)[0]
+            except ImageError as error:
+                return error
+
+        return self.each(pictures, answer, workers)
+
+    def each(self, things: Iterable[T], work: Callable[[Classifier, T], R], workers: int | None = None) -> Iterator[R]:
+        """What work makes of each thing, in their order, by several threads with a classifier each.
+
+        Args:
+            things: taken one by one, only a few ahead of the results.
+            work: called with a classifier of this model that no other thread uses, and a thing.
+            workers: as of ``classify_many``.
+        """
+        from runtime.many import in_order
+
+        @contextmanager
+        def worker() -> Iterator[Callable[[T], R]]:
+            with self._twins.for_one_thread(self) as classifier:
+                yield lambda thing: work(classifier, thing)
+
+        return in_order(things, worker, workers or self._twins.workers(self))
+
     def prepare(self, picture: Picture, channel_order: ChannelOrder = "RGB", decode_ms: float = 0.0) -> Prepared:
         """The first half of ``classify``: what needs no model, and may run while another picture is in it.
 
@@ -115,7 +210,7 @@ class Classifier:
             ImageError: the picture cannot be used.
         """
         started = time.perf_counter()
-        image = self._decode(picture)
+        image = decode_picture(picture)
         decoded = time.perf_counter()
         tensor = self.tensor(resize(image, self.contract.preprocessing, channel_order))
         ended = time.perf_counter()
@@ -129,7 +224,7 @@ class Classifier:
         """
         if isinstance(frame.picture, bytes):
             started = time.perf_counter()
-            image = decode_image(frame.picture, frame.source)
+            image = decode_bytes(frame.picture, frame.source)
             decode_ms = frame.decode_ms + (time.perf_counter() - started) * 1000
             return self.prepare(image, decode_ms=decode_ms)
         return self.prepare(frame.picture, frame.channel_order, frame.decode_ms)
@@ -195,15 +290,6 @@ class Classifier:
         if self._byte_shift == 0:
             return whole.astype(np.uint8, copy=False)[None]
         return (whole.astype(np.int16) - self._byte_shift).astype(np.int8)[None]
-
-    def _decode(self, picture: Picture) -> Image:
-        if isinstance(picture, bytes):
-            return decode_image(picture)
-        if isinstance(picture, (str, Path)):
-            return decode_image(read_image_bytes(Path(picture)), picture)
-        if isinstance(picture, np.ndarray):
-            return image_from_array(picture)
-        return upright_rgb(picture)
 
     def _real_scores(self, output: NDArray[Any]) -> NDArray[np.float32]:
         """Dequantised, and made probabilities where the model ends in logits."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain, islice
 from typing import TextIO
 
-from runtime.actions.action import Action, Seen
-from runtime.answers import Classification
+from runtime.actions.action import Seen
+from runtime.answers import Stages
 from runtime.classifier import Classifier
 from runtime.errors import ImageError, one_line
 from runtime.find_model import load_model
-from runtime.images import read_image_bytes
 from runtime.options import ClassifyOptions
 from runtime.outputs import actions_for, closing
-from runtime.sources.files import picture_paths
+from runtime.sources.files import FoundPicture, found_pictures
 from runtime.sources.frame import Frame
 
 
@@ -30,40 +30,52 @@ def classify_pictures(options: ClassifyOptions, out: TextIO, log: TextIO) -> int
     Returns:
         Exit code: 1 when a picture named by itself, or every picture, could not be used; else 0.
     """
-    paths = list(picture_paths(options.paths))
-    classifier = load_model(options.model, log)
-    answered: list[Classification] = []
-    failed: list[str] = []
-    with closing(actions_for(options, out, log)) as actions:
-        for number, path in enumerate(paths):
-            try:
-                answered.append(_classify(path, number, classifier, options, actions))
-            except ImageError as error:
-                if options.paths == (path,):
-                    raise
-                failed.append(path)
-                print(f"skipped: {one_line(error)}", file=log)
+    found = found_pictures(options.paths)
+    first = list(islice(found, 1))
+    # One picture gets all threads of one interpreter; many get an interpreter of one thread for each processor.
+    alone = len(options.paths) == 1 and len(first) == 1 and first[0].named and first[0].source != "-"
+    model = options.model
+    classifier = load_model(model if alone or model.threads is not None else replace(model, threads=1), log)
+    answered: list[Stages] = []
+    failed: list[FoundPicture] = []
+    with closing(actions_for(options, out, log, classifier.contract.labels)) as actions:
+        for number, (picture, seen) in enumerate(_look(chain(first, found), alone, classifier, options)):
+            if isinstance(seen, ImageError):
+                if picture.named and len(options.paths) == 1 and not number:
+                    raise seen
+                failed.append(picture)
+                print(f"skipped: {one_line(seen)}", file=log)
+                continue
+            answered.append(seen.answer.milliseconds)
+            for action in actions:
+                action.handle(seen)
     _summarize(answered, failed, log)
-    named = set(options.paths)
-    return 1 if not answered or any(path in named for path in failed) else 0
+    return 1 if not answered or any(picture.named for picture in failed) else 0
 
 
-def _classify(
-    path: str, number: int, classifier: Classifier, options: ClassifyOptions, actions: Sequence[Action]
-) -> Classification:
-    frame = Frame(path, number, read_image_bytes(Path(path)), time.time(), time.monotonic())
-    answer, scores = classifier.look(classifier.prepare_frame(frame), options.rules)
-    age_ms = (time.monotonic() - frame.arrived) * 1000
-    contract = classifier.contract
-    seen = Seen(frame, answer, scores, contract.labels, contract.task, changed=True, age_ms=age_ms)
-    for action in actions:
-        action.handle(seen)
-    return answer
+def _look(
+    pictures: Iterator[FoundPicture], alone: bool, classifier: Classifier, options: ClassifyOptions
+) -> Iterator[tuple[FoundPicture, Seen | ImageError]]:
+    """Each picture with its answer, or with what is wrong with it, in order."""
+
+    def work(classifier: Classifier, task: tuple[int, FoundPicture]) -> tuple[FoundPicture, Seen | ImageError]:
+        number, picture = task
+        try:
+            frame = Frame(picture.source, number, picture.read(), time.time(), time.monotonic())
+            answer, scores = classifier.look(classifier.prepare_frame(frame), options.rules)
+        except ImageError as error:
+            return picture, error
+        age_ms = (time.monotonic() - frame.arrived) * 1000
+        contract = classifier.contract
+        return picture, Seen(frame, answer, scores, contract.labels, contract.task, changed=True, age_ms=age_ms)
+
+    if alone:
+        return iter([work(classifier, (0, next(pictures)))])
+    return classifier.each(enumerate(pictures), work)
 
 
-def _summarize(answered: list[Classification], failed: list[str], log: TextIO) -> None:
-    if len(answered) > 1:
-        stages = [a.milliseconds for a in answered]
+def _summarize(stages: list[Stages], failed: list[FoundPicture], log: TextIO) -> None:
+    if len(stages) > 1:
         count = len(stages)
         decode, preprocess, invoke = (
             sum(values) / count for values in zip(*((s.decode, s.preprocess, s.invoke) for s in stages), strict=True)

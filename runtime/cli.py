@@ -14,15 +14,21 @@ examples:
   runtime classify photo.jpg                      the export in ./model, int8 preferred
   runtime classify --model flowers_int8.tflite photos/
   runtime classify --camera 0 --json              one JSON object a frame
+  runtime serve --camera 0                        the same on a page for any browser
   runtime info flowers_int8.tflite                what is in a model file
+  runtime benchmark flowers_int8.tflite           how fast it is here
 
 exit codes: 0 done, 1 bad data (a file, a camera, the model), 2 wrong usage
 """
 # Subcommand -> its line in ``runtime --help``. Each is a module of ``runtime.commands`` with DESCRIPTION, EPILOG,
 # ``add_arguments`` and ``run``.
 COMMANDS = {
+    "benchmark": "measure what a model costs on this device",
     "classify": "name what pictures or camera frames show",
+    "serve": "show camera and answers on a page for any browser",
     "info": "show what a model file holds and which runtime it needs",
+    "doctor": "look at this device, and say how each fault is mended",
+    "install-service": "start with the device and run all year, by systemd",
 }
 
 

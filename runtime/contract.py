@@ -12,6 +12,7 @@ from runtime.errors import ModelError, UsageError
 from runtime.file_kind import looks_like, shown
 from runtime.files import read_file
 from runtime.metadata import ModelMetadata, find_spec, read_labels, read_metadata
+from runtime.missing_archive import missing_archive
 from runtime.model_file import ModelFile
 from runtime.records import dataclass
 from runtime.spec import ModelSpec, Preprocessing, ResampleFilter, Task
@@ -110,6 +111,9 @@ def read_contract(path: Path, overrides: Overrides | None = None) -> ModelContra
     if overrides.resample is not None:
         preprocessing = replace(preprocessing, resample=overrides.resample)
     labels, labels_from, warnings = _labels(file, spec, classes, overrides)
+    if spec is None and (missing := missing_archive(file)):
+        by_number = "; classes are shown by number" if labels_from == "none" else ""
+        warnings = [f"{shown(path)}: {missing}{by_number}"]  # which tells why there are no labels
     warnings += [f"{shown(path)}: {problem}" for problem in (metadata.problems if metadata else ())]
     task: Task = spec.task if spec else "single-label"
     return ModelContract(file, spec, metadata, preprocessing, origin, labels, labels_from, task, tuple(warnings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -11,6 +12,7 @@ from runtime.guard import loading
 
 if TYPE_CHECKING:
     from runtime.classifier import Classifier
+    from runtime.load_request import LoadRequest
     from runtime.options import ModelOptions
 
 #: Where ``toolkit train`` puts the model unless told otherwise.
@@ -41,6 +43,28 @@ def find_model(model: Path | None, option: str = "--model ") -> Path:
     raise UsageError(f"no model: {shown(folder)} has no exported .tflite files; {hint}")
 
 
+def load_request(options: ModelOptions, log: TextIO) -> LoadRequest:
+    """How the model that is meant is to be loaded; which one it is, where that was not said, goes to ``log``.
+
+    Raises:
+        UsageError: no model file there.
+        EdgeExportError: with ``autotune``, whatever the model's loading raises.
+    """
+    from runtime.load_request import LoadRequest
+
+    path = find_model(options.model)
+    if options.model != path:
+        print(f"model: {shown(path)}", file=log)
+    request = LoadRequest(path, options.overrides, options.threads, options.xnnpack, options.delegate)
+    if not options.autotune:
+        return request
+    from runtime.autotune import tune
+
+    tuning = tune(request)
+    print(f"autotune: {tuning.text()}", file=log, flush=True)
+    return replace(request, threads=tuning.threads, xnnpack=tuning.xnnpack)
+
+
 def load_model(options: ModelOptions, log: TextIO) -> Classifier:
     """Load the model that is meant; which one it is, where that was not said, and its warnings go to ``log``.
 
@@ -52,12 +76,12 @@ def load_model(options: ModelOptions, log: TextIO) -> Classifier:
     from runtime.classifier import Classifier
     from runtime.quiet import quiet_stderr
 
-    path = find_model(options.model)
-    if options.model != path:
-        print(f"model: {shown(path)}", file=log)
-    loading(shown(path))
+    request = load_request(options, log)
+    loading(shown(request.path))
     with quiet_stderr():
-        classifier = Classifier.load(path, options.overrides, options.threads)
+        classifier = Classifier.load(
+            request.path, request.overrides, request.threads, delegate=request.delegate, xnnpack=request.xnnpack
+        )
     for warning in classifier.contract.warnings:
         print(f"warning: {warning}", file=log)
     return classifier

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -61,9 +62,13 @@ def loading(model: object) -> None:
 
 
 def looking_at(picture: object) -> None:
-    """Note that a picture is being decoded or classified, for the case that this crashes."""
+    """Note that a picture is being decoded or classified, for the case that this crashes.
+
+    Where several threads are at pictures, it may be one of those that the others took before.
+    """
     if _NOTE.shared is not None:
-        _NOTE.write(str(picture))
+        several = threading.current_thread() is not threading.main_thread()
+        _NOTE.write(f"{picture}{' or a picture shortly before it' if several else ''}")
 
 
 def is_child() -> bool:

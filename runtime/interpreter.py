@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import MissingPackageError, ModelError, one_line
 from runtime.file_kind import shown
+from runtime.model_file import OperatorUse
 from runtime.quantization import Quantization
 from runtime.versions import package_version
+
+if TYPE_CHECKING:
+    from runtime.delegates import Delegate
+    from runtime.xnnpack import Xnnpack
 
 #: Looked for in this order: distribution name, module that has ``Interpreter``.
 _INTERPRETERS = (
@@ -21,6 +29,8 @@ _INTERPRETERS = (
 )
 #: Chooses one of them, for whoever has both.
 CHOICE_VARIABLE = "EDGE_EXPORT_INTERPRETER"
+# How both name an operator version that they lack.
+_MISSING_OPERATOR = re.compile(r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'")
 
 
 def default_threads() -> int:
@@ -59,9 +69,17 @@ def interpreter_name() -> str:
     Raises:
         MissingPackageError: none can be imported.
     """
+    return " ".join(filter(None, interpreter_version()))
+
+
+def interpreter_version() -> tuple[str, str | None]:
+    """The same in two parts; the version is None where nobody knows it.
+
+    Raises:
+        MissingPackageError: none can be imported.
+    """
     distribution, _ = _interpreter_class()
-    version = package_version(distribution)
-    return f"{distribution} {version}" if version else distribution
+    return distribution, package_version(distribution)
 
 
 class LoadedModel:
@@ -71,30 +89,53 @@ class LoadedModel:
         model: path of a ``.tflite`` file, which is mapped, not read; or its bytes.
         threads: of the interpreter; None takes ``default_threads()``.
         batch: pictures a run; more than 1 for models whose first dimension, everywhere, is the batch.
+        xnnpack: see ``Xnnpack``.
+        delegate: a library that takes operators over.
+        step: told what comes next, "load" (of the delegate) and "prepare" (of the model).
 
     Attributes:
+        threads: of the interpreter.
+        threads_asked: whether that number was given.
+        delegated: whether a delegate takes operators over.
         input_shape: of the first input, the batch first.
         input: dtype, scale and zero point of the first input.
         output: the same of the first output.
         classes: number of scores of a picture.
 
     Raises:
-        ModelError: the interpreter refuses the model.
-        MissingPackageError: no interpreter is installed.
+        ModelError: the interpreter or the delegate refuses the model.
+        MissingPackageError: no interpreter is installed, or the delegate is not.
     """
 
-    def __init__(self, model: Path | bytes, threads: int | None = None, batch: int = 1) -> None:
+    def __init__(
+        self,
+        model: Path | bytes,
+        threads: int | None = None,
+        batch: int = 1,
+        *,
+        xnnpack: Xnnpack = "auto",
+        delegate: Delegate | None = None,
+        step: Callable[[str], None] = lambda step: None,
+    ) -> None:
         distribution, interpreter_class = _interpreter_class()
         self._name = "the model" if isinstance(model, bytes) else shown(model)
-        source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+        self._model, self._batch, self._xnnpack, self._delegate = model, batch, xnnpack, delegate
+        self._stamp = _stamp(model)
+        self.threads, self.threads_asked = threads or default_threads(), threads is not None
+        self.delegated = delegate is not None
+        source: dict[str, Any] = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+        if xnnpack != "auto" or delegate is not None:
+            step("load")
+            source |= _acceleration(interpreter_class, xnnpack, delegate, self.threads)
+        step("prepare")
         try:
-            self._interpreter = interpreter_class(num_threads=threads or default_threads(), **source)
+            self._interpreter = interpreter_class(num_threads=self.threads, **source)
             if batch != 1:
                 details = self._interpreter.get_input_details()[0]
                 self._interpreter.resize_tensor_input(details["index"], [batch, *details["shape"][1:]])
             self._interpreter.allocate_tensors()
         except Exception as error:  # the interpreters raise ValueError, RuntimeError, SystemError, ...
-            raise ModelError(_explain(self._name, distribution, error)) from error
+            raise ModelError(_explain(self._name, distribution, error, delegate)) from error
         details = self._interpreter.get_input_details()[0]
         self._input_index = details["index"]
         self.input_shape = tuple(int(n) for n in details["shape"])
@@ -103,6 +144,19 @@ class LoadedModel:
         self._output_index = details["index"]
         self.output = _quantization(details)
         self.classes = int(np.prod(details["shape"])) // batch
+
+    def twin(self, threads: int) -> LoadedModel:
+        """The same model once more, for another thread.
+
+        Args:
+            threads: of its interpreter.
+
+        Raises:
+            ModelError: the file is another one by now; or as when it was loaded.
+        """
+        if _stamp(self._model) != self._stamp:
+            raise ModelError(f"{self._name}: the file was replaced after it was loaded; load it again")
+        return LoadedModel(self._model, threads, self._batch, xnnpack=self._xnnpack, delegate=self._delegate)
 
     def input_memory(self) -> NDArray[Any]:
         """The interpreter's own input, to be written to instead of handing ``run`` a tensor, which it must copy.
@@ -169,10 +223,48 @@ def _quantization(details: dict[str, Any]) -> Quantization:
     return Quantization(np.dtype(details["dtype"]), float(scale), int(zero_point))
 
 
-def _explain(name: str, distribution: str, error: Exception) -> str:
+def _stamp(model: Path | bytes) -> tuple[int, ...] | None:
+    """What changes when a file is replaced; None of bytes, and where the system does not say."""
+    if isinstance(model, bytes):
+        return None
+    try:
+        status = model.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _acceleration(interpreter_class: Any, xnnpack: Xnnpack, delegate: Delegate | None, threads: int) -> dict[str, Any]:
+    """Arguments of the interpreter for what does the work in its place."""
+    module = sys.modules[interpreter_class.__module__]
+    arguments: dict[str, Any] = {}
+    if xnnpack == "off":
+        arguments["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    loaded: list[Any] = []
+    if delegate is not None:
+        from runtime.delegates import load_library
+
+        loaded.append(load_library(delegate, module.load_delegate))
+    if xnnpack == "on":
+        from runtime.xnnpack import eight_bit_delegate
+
+        eight_bit = eight_bit_delegate(module, threads)
+        loaded += [] if eight_bit is None else [eight_bit]
+    return arguments | ({"experimental_delegates": loaded} if loaded else {})
+
+
+def _explain(name: str, distribution: str, error: Exception, delegate: Delegate | None = None) -> str:
     text = one_line(error)
     if isinstance(error, SystemError) and distribution == "tflite-runtime":
         return f"tflite-runtime does not work with numpy {np.__version__}: pip install 'numpy<2'"
-    if "Didn't find op for builtin opcode" in text:
-        return f"{name}: needs a newer interpreter than {interpreter_name()}: {text}"
-    return f"{name}: {distribution} cannot load this model: {text}"
+    missing = _MISSING_OPERATOR.search(text)
+    if missing is not None:
+        from runtime.op_support import who_has
+
+        operator = OperatorUse(missing[1], int(missing[2]), 1)
+        return (
+            f"{name} needs {operator.name} version {operator.version}, which {interpreter_name()} does not have; "
+            f"{who_has(operator)}"
+        )
+    who = distribution if delegate is None else f"{distribution} with --delegate {shown(delegate.name)}"
+    return f"{name}: {who} cannot load this model: {text}"

@@ -100,6 +100,7 @@ class ModelFile:
             told (a custom operator, control flow, no operator at all).
         min_runtime_version: What the converter wrote, for example ``"2.3.0"``, or None.
         metadata_blob: The TFLite Metadata flatbuffer, or None.
+        data_end: Byte behind the last of its constants; what is appended to the file begins later.
     """
 
     path: Path
@@ -112,6 +113,7 @@ class ModelFile:
     output_is_probability: bool | None
     min_runtime_version: str | None = None
     metadata_blob: bytes | None = field(default=None, repr=False)
+    data_end: int = 0
 
     @classmethod
     def read(cls, path: str | Path) -> ModelFile:
@@ -150,6 +152,7 @@ class _Reader:
         self.root = Buffer(data).root()
         self.codes = [_operator_code(code) for code in self.root.tables(1)]
         self.buffers = self.root.tables(4)
+        self.data_end = 0
         for index, buffer in enumerate(self.buffers):
             self._buffer_size(index, buffer)
 
@@ -178,6 +181,7 @@ class _Reader:
             output_is_probability=self._is_probability(main, outputs[0]),
             min_runtime_version=_version_text(metadata.get("min_runtime_version")),
             metadata_blob=metadata.get("TFLITE_METADATA"),
+            data_end=self.data_end,
         )
 
     def _check_subgraph(self, subgraph: Table, counts: list[int]) -> int:
@@ -241,12 +245,14 @@ class _Reader:
         """Bytes of a constant, inside the flatbuffer or, in models over 2 GB, behind it."""
         inside = buffer.extent(0)
         if inside is not None and inside[1]:
+            self.data_end = max(self.data_end, sum(inside))
             return inside[1]
         offset, size = buffer.integer(1, "Q"), buffer.integer(2, "Q")
         if offset <= 1:  # 0 and 1 mean that the data are not outside
             return 0
         if offset + size > self.size:
             raise ModelError(f"buffer {index} ends at byte {offset + size}, the file has {self.size}")
+        self.data_end = max(self.data_end, offset + size)
         return size
 
     def _metadata(self) -> dict[str, bytes]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtime.answers import AnswerRules
 from runtime.contract import Overrides
 from runtime.records import dataclass
 from runtime.sources.open import CameraOptions
+
+if TYPE_CHECKING:
+    from runtime.delegates import Delegate
+    from runtime.xnnpack import Xnnpack
 
 
 @dataclass(frozen=True)
@@ -19,11 +24,74 @@ class ModelOptions:
         model: a ``.tflite`` file, or a folder of exports; None for ``./model``.
         overrides: what the user says about it.
         threads: of the interpreter; None takes all processors, at most four.
+        xnnpack: whether XNNPACK does the arithmetic.
+        delegate: a library that takes operators over.
+        autotune: measure which threads and XNNPACK are quickest, as far as they are not given.
     """
 
     model: Path | None = None
     overrides: Overrides = field(default_factory=Overrides)
     threads: int | None = None
+    xnnpack: Xnnpack = "auto"
+    delegate: Delegate | None = None
+    autotune: bool = False
+
+
+@dataclass(frozen=True)
+class SaveOptions:
+    """Which pictures are kept, and where.
+
+    Attributes:
+        folder: gets a folder for each label.
+        uncertain_below: keep only what is answered ``unknown`` or with a lower score; None keeps all.
+        limit: bytes that the pictures kept may take; None means no limit.
+        pause: seconds between two of one label; 0 keeps every picture.
+    """
+
+    folder: Path
+    uncertain_below: float | None = None
+    limit: int | None = None
+    pause: float = 0.0
+
+
+@dataclass(frozen=True)
+class CommandRule:
+    """A command that a label starts.
+
+    Attributes:
+        label: that starts it when it appears; ``unknown`` means that no label holds.
+        words: the command and its arguments; ``{label}``, ``{score}`` and the like in them are filled in.
+        pause: seconds between two starts.
+        timeout: seconds after which it is killed.
+    """
+
+    label: str
+    words: tuple[str, ...]
+    pause: float = 1.0
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True)
+class MqttTarget:
+    """Where answers are published.
+
+    Attributes:
+        host: of the broker.
+        port: of the broker.
+        topic: under which everything is published.
+        tls: whether the connection is encrypted.
+        user: to log in with; None for none.
+        password: the same.
+        discovery: Home Assistant's discovery prefix; empty tells Home Assistant nothing.
+    """
+
+    host: str
+    port: int
+    topic: str
+    tls: bool = False
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    discovery: str = "homeassistant"
 
 
 @dataclass(frozen=True)
@@ -32,9 +100,21 @@ class OutputOptions:
 
     Attributes:
         json: one JSON object a line instead of text.
+        csv: a file that gets one row for each answer.
+        save: where pictures are kept, and which.
+        window: show a camera's frames in a window.
+        on: commands that labels start.
+        mqtt: where a camera's answers are published.
+        gpio: labels, each with the pin that is on while it holds; a label may have several, and a pin.
     """
 
     json: bool = False
+    csv: Path | None = None
+    save: SaveOptions | None = None
+    window: bool = False
+    on: tuple[CommandRule, ...] = ()
+    mqtt: MqttTarget | None = None
+    gpio: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

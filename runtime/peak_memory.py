@@ -18,6 +18,15 @@ def forget_peak() -> None:
         _CLEAR.write_text("5")
 
 
+def resident_memory() -> int | None:
+    """Resident memory now, bytes; files that are mapped count. None where the system does not say (not Linux)."""
+    try:
+        found = re.search(r"^VmRSS:\s*(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
+
+
 def peak_memory() -> int | None:
     """Largest resident memory so far, bytes; files that are mapped count. None where the system does not say."""
     if sys.platform == "linux":

@@ -8,14 +8,16 @@ from typing import TextIO
 
 from runtime.actions.action import Seen
 from runtime.classifier import Classifier, Prepared
-from runtime.find_model import load_model
+from runtime.file_kind import shown
 from runtime.model_slot import ModelSlot
 from runtime.options import ClassifyOptions
-from runtime.outputs import actions_for, closing
-from runtime.sources.capture import Capture
+from runtime.outputs import actions_for, closing, log_beside
+from runtime.reload import open_reloader
+from runtime.service.notify import Notifier
+from runtime.smoothing import Smoother
 from runtime.sources.frame import Frame
-from runtime.sources.open import opener
-from runtime.trial import try_model
+from runtime.sources.kinds import without_password
+from runtime.sources.open import capture
 
 
 def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
@@ -34,20 +36,33 @@ def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
         ModelError: the model cannot be loaded, or fails.
         MissingPackageError: a package is needed.
     """
-    try_model(options.model)
-    slot = ModelSlot(load_model(options.model, log))
+    reloader = open_reloader(options.model, options.rules, log)
+    notifier = Notifier()
     try:
-        with closing(actions_for(options, out, log)) as actions:
-            for seen in watch(options, slot, log):
-                for action in actions:
-                    action.handle(seen)
+        labels = reloader.slot.current.contract.labels
+        with closing(actions_for(options, out, log, labels)) as actions:
+            beside = log_beside(actions, log)
+            reloader.log = lambda line: print(line, file=beside, flush=True)
+            with reloader.watching():
+                for seen in watch(options, reloader.slot, beside, notifier):
+                    for action in actions:
+                        action.handle(seen)
     except KeyboardInterrupt:
         return 0  # the usual way to end a camera
+    finally:
+        notifier.stopping()
     return 0
 
 
-def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO) -> Iterator[Seen]:
-    """Each frame that was looked at, with its answer; see ``classify_camera``."""
+def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO, notifier: Notifier | None = None) -> Iterator[Seen]:
+    """Each frame that was looked at, with its answer; see ``classify_camera``.
+
+    Args:
+        options: what and how; ``camera`` is given.
+        slot: the model in use; another may be put there between two frames.
+        log: what happens to the camera.
+        notifier: is told that the loop turns.
+    """
     camera = options.camera
     if camera is None:
         raise ValueError("options without a camera")
@@ -59,15 +74,22 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO) -> Iterator[Se
     def tell(line: str) -> None:
         print(line, file=log, flush=True)
 
-    capture = Capture(opener(camera), prepare, realtime=camera.realtime, fps=camera.fps, log=tell)
-    before: tuple[str, ...] | None = None
+    smoother = Smoother(options.rules.smooth, options.rules) if options.rules.smooth else None
+    before: frozenset[str] | None = None
+    notifier = notifier or Notifier()
+    frames = capture(camera, prepare, tell, notifier.beat)
+    notifier.ready(f"watching {shown(without_password(camera.camera))}")
     try:
-        for frame, (model, prepared) in capture:
-            answer, scores = model.look(prepared, options.rules)
-            age_ms = (time.monotonic() - frame.arrived) * 1000
-            changed = answer.labels != before
-            before = answer.labels
+        for frame, (model, prepared) in frames:
             contract = model.contract
+            answer, scores = model.look(prepared, options.rules)
+            if smoother is not None:
+                answer, scores = smoother.smooth(contract, answer, scores, frame.arrived)
+            age_ms = (time.monotonic() - frame.arrived) * 1000
+            holding = frozenset(answer.labels)  # in whichever order: two labels that swap places are no change
+            changed = holding != before
+            before = holding
+            notifier.beat()
             yield Seen(frame, answer, scores, contract.labels, contract.task, changed, age_ms)
     finally:
-        capture.close()
+        frames.close()

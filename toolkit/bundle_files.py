@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from converters import bundle
+from converters.atomic import write_bytes
 from converters.tensorflow import import_tensorflow
 from runtime.errors import EdgeExportError
 from runtime.quiet import quiet_stderr
@@ -22,7 +23,7 @@ from toolkit.keras_file import head_names, write_keras_file
 from toolkit.records import DatasetIndex, ImageRecord
 from toolkit.report.content import ReportContent
 from toolkit.report.metrics import metrics_bytes
-from toolkit.report.page import write_report
+from toolkit.report.page import render_report
 from toolkit.stored_features import StoredFeatures
 from toolkit.stored_pictures import StoredPictures
 
@@ -90,9 +91,10 @@ def fill_bundle(
         illustrate: adds to the report what takes long; runs beside the writing of the other files.
     """
     with ThreadPoolExecutor(1) as aside:
-        page = aside.submit(lambda: write_report(illustrate(content.report), folder / bundle.REPORT_PAGE))
+        # Only rendered aside: a signal may take the folder away while a thread that was just started goes on.
+        page = aside.submit(lambda: render_report(illustrate(content.report)).encode("utf-8"))
         _write_files(content, folder, cache_dir)
-        page.result()
+        write_bytes(folder / bundle.REPORT_PAGE, page.result())
 
 
 def _write_files(content: BundleContent, folder: Path, cache_dir: Path) -> None:

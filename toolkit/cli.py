@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import shlex
 import sys
 from collections.abc import Sequence
 
 from runtime.command import CommandParser, HelpFormatter, run_command
 from runtime.errors import MissingPackageError
-from toolkit.commands import architectures, convert, evaluate, inspect, predict, sample_data, train, verify
 from toolkit.retrain_flags import with_new_names
 
 _DESCRIPTION = "From a folder of pictures to a model that classifies on a Raspberry Pi or a phone."
+# Each is a module of ``toolkit.commands``, in the order of the help.
+_COMMANDS = ("inspect", "train", "convert", "verify", "evaluate", "predict", "architectures", "sample-data")
 _EPILOG = """\
 the whole way:
   toolkit train photos/            a folder per class -> ./model
@@ -32,8 +34,12 @@ exit codes: 0 done, 1 bad data (pictures, files, a model that fails its check), 
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def build_parser(command: str = "") -> argparse.ArgumentParser:
+    """The whole command line, or as much of it as one command needs.
+
+    Args:
+        command: the word behind ``toolkit``. Where it is a command, no other command's module is loaded; else all are.
+    """
     parser = CommandParser(
         "toolkit",
         description=_DESCRIPTION,
@@ -41,8 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (inspect, train, convert, verify, evaluate, predict, architectures, sample_data):
-        command.add_parser(commands)
+    for name in (command,) if command in _COMMANDS else _COMMANDS:
+        importlib.import_module(f"toolkit.commands.{name.replace('-', '_')}").add_parser(commands)
     return parser
 
 
@@ -50,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     try:
         words = sys.argv[1:] if argv is None else list(argv)
-        parser = build_parser()
+        parser = build_parser(*words[:1])
         parser.set_defaults(command_line=shlex.join(["toolkit", *words]))  # for reports
         return run_command(parser, with_new_names(words))
     except ModuleNotFoundError as error:  # `pip install .` alone brings the runtime, not all that the toolkit needs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,14 +23,24 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+# Files that a thread reads before it looks at them, and bytes of them that end the group before.
+_GROUP, _GROUP_BYTES = 16, 8 << 20
 # Of a picture in several class folders.
 _BOTH_LABELS = "; --multi-label gives it all these labels"
 
 #: Is shown each picture, opened but not decoded, with its digest and path; raises ImageError to have it skipped.
 Look = Callable[[str, "Image", Path], object]
+#: Is told the digests of some pictures before ``Look`` is shown them: what is looked up can be looked up together.
+Expect = Callable[[Sequence[str]], object]
 
 
-def index_folder(root: Path, task: Task = "single-label", look: Look | None = None, least: int = 2) -> DatasetIndex:
+def index_folder(
+    root: Path,
+    task: Task = "single-label",
+    look: Look | None = None,
+    least: int = 2,
+    expect: Expect = lambda _digests: None,
+) -> DatasetIndex:
     """Read a folder that has one folder of pictures for each class.
 
     Each file is read once: its content is hashed and its header checked. Class folders are searched with all
@@ -45,6 +55,7 @@ def index_folder(root: Path, task: Task = "single-label", look: Look | None = No
         task: of the model.
         look: called by several threads.
         least: class folders it must have, 1 or 2.
+        expect: called by several threads, before ``look``.
 
     Raises:
         UsageError: no such folder.
@@ -56,7 +67,8 @@ def index_folder(root: Path, task: Task = "single-label", look: Look | None = No
         raise DataError(f"{shown(root)} has {where} but no pictures in them")
     records: list[ImageRecord] = []
     with progress_bar("Reading pictures", len(files)) as bar:
-        for (path, class_ids), digest in zip(files, _check_all([path for path, _ in files], look), strict=True):
+        checked = _check_all([path for path, _ in files], look, expect)
+        for (path, class_ids), digest in zip(files, checked, strict=True):
             bar.update()
             if isinstance(digest, ImageError):
                 skipped.append(SkippedFile(path, str(digest).removeprefix(f"{shown(path)}: ")))
@@ -118,30 +130,61 @@ def check_counts(index: DatasetIndex, needed: int, why: str) -> None:
         )
 
 
-def _check_all(paths: list[Path], look: Look | None) -> Iterator[str | ImageError]:
-    """``_check`` for each path, in order, by several threads."""
+def _check_all(paths: list[Path], look: Look | None, expect: Expect) -> Iterator[str | ImageError]:
+    """Digest of each file whose header is a picture's, or what is wrong with it; in order, by several threads."""
+    groups = [paths[start : start + _GROUP] for start in range(0, len(paths), _GROUP)]
     with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
-        futures = [pool.submit(_check, path, look) for path in paths]
+        futures = [pool.submit(_check_group, group, look, expect) for group in groups]
         try:
             for future in futures:
-                yield future.result()
+                yield from future.result()
         finally:
             pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the few that are being read, not for the rest
 
 
-def _check(path: Path, look: Look | None) -> str | ImageError:
-    """Digest of a file whose header is a picture's, or what is wrong with it."""
+def _check_group(paths: list[Path], look: Look | None, expect: Expect) -> list[str | ImageError]:
+    """The same of some files, one after the other."""
+    results: list[str | ImageError] = []
+    opened: list[tuple[str, Image, Path] | ImageError] = []
+    held = 0
+    for path in paths:
+        found, size = _open(path)
+        opened.append(found)
+        held += size
+        if held >= _GROUP_BYTES or path is paths[-1]:
+            results += _look_at(opened, look, expect)
+            opened, held = [], 0
+    return results
+
+
+def _open(path: Path) -> tuple[tuple[str, Image, Path] | ImageError, int]:
+    """A file's digest and its picture, opened, or what is wrong with it; and its bytes."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for its other end
-            return ImageError(f"{shown(path)}: not a regular file")
+            return ImageError(f"{shown(path)}: not a regular file"), 0
         data = read_image_bytes(path)
         image = open_image(data, path)
-        digest = hashlib.sha256(data).hexdigest()
-        if look is not None:
-            look(digest, image, path)
     except ImageError as error:
-        return error
-    return digest
+        return error, 0
+    return (hashlib.sha256(data).hexdigest(), image, path), len(data)
+
+
+def _look_at(
+    opened: list[tuple[str, Image, Path] | ImageError], look: Look | None, expect: Expect
+) -> Iterator[str | ImageError]:
+    """Show the pictures to ``look``."""
+    expect([found[0] for found in opened if not isinstance(found, ImageError)])
+    for found in opened:
+        if isinstance(found, ImageError):
+            yield found
+            continue
+        try:
+            if look is not None:
+                look(*found)
+        except ImageError as error:
+            yield error
+        else:
+            yield found[0]
 
 
 def _drop_duplicates(

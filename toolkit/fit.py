@@ -17,6 +17,7 @@ from toolkit.class_balance import ClassBalance
 from toolkit.features import FeatureTable, extract_features
 from toolkit.head import Floats, Head, Layer, class_weights, image_weights, soft_targets
 from toolkit.head_fit import HeadData, HeadFit, fit_head, progress_total
+from toolkit.head_training import SMALL
 from toolkit.options import TrainOptions
 from toolkit.prepare import Notify, Prepared
 from toolkit.progress import Progress, progress_bar, silent_progress
@@ -56,6 +57,11 @@ class Fitted:
     balance: ClassBalance
     charts: tuple[Chart, ...] = ()
     checkpoints: CheckpointStore | None = None
+
+    @property
+    def is_small(self) -> bool:
+        """Whether one thread is best for products with the features."""
+        return self.data["training"].features.nbytes <= SMALL
 
 
 SHARES: tuple[Share, ...] = ("training", "validation", "test")

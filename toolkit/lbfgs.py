@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 #: Value and gradient at a point.
 Function = Callable[[Floats], tuple[float, Floats]]
+# A step, the change of the gradient along it, and their product.
+_Pair = tuple[Floats, Floats, np.float32]
 
 #: Pairs of steps and gradient changes that are remembered; Nocedal and Wright, "Numerical Optimization", 2nd
 #: edition, section 7.2, say 3 to 20.
@@ -38,7 +40,7 @@ def minimise(
     """
     point = start
     value, gradient = function(point)
-    pairs: list[tuple[Floats, Floats]] = []
+    pairs: list[_Pair] = []
     for _ in range(iterations):
         norm = float(np.linalg.norm(gradient))
         if norm <= gradient_tolerance * max(1.0, abs(value)):
@@ -49,8 +51,9 @@ def minimise(
             break
         new_point, new_value, new_gradient = found
         step, change = new_point - point, new_gradient - gradient
-        if float(step @ change) > _LEAST_CURVATURE * float(np.linalg.norm(step)) * float(np.linalg.norm(change)):
-            pairs = [*pairs[1 - _MEMORY :], (step, change)]
+        curvature = np.float32(step @ change)
+        if float(curvature) > _LEAST_CURVATURE * float(np.linalg.norm(step)) * float(np.linalg.norm(change)):
+            pairs = [*pairs[1 - _MEMORY :], (step, change, curvature)]
         settled = value - new_value <= tolerance * abs(value)
         point, value, gradient = new_point, new_value, new_gradient
         if settled:
@@ -72,16 +75,16 @@ def _step(
     return None
 
 
-def _direction(gradient: Floats, pairs: list[tuple[Floats, Floats]]) -> Floats:
+def _direction(gradient: Floats, pairs: list[_Pair]) -> Floats:
     """Minus the inverse Hessian, as far as the pairs tell it, times the gradient."""
     result: Floats = gradient.copy()
     shares = []
-    for step, change in reversed(pairs):
-        share = (step @ result) / (step @ change)
+    for step, change, curvature in reversed(pairs):
+        share = (step @ result) / curvature
         result -= share * change
         shares.append(share)
-    step, change = pairs[-1]
-    result *= (step @ change) / (change @ change)
-    for (step, change), share in zip(pairs, reversed(shares), strict=True):
-        result += step * (share - (change @ result) / (step @ change))
+    _, change, curvature = pairs[-1]
+    result *= curvature / (change @ change)
+    for (step, change, curvature), share in zip(pairs, reversed(shares), strict=True):
+        result += step * (share - (change @ result) / curvature)
     return np.negative(result, out=result)

@@ -229,7 +229,7 @@ def _read_folder(
             whole = None if options.view_count else partial(ready.offer, digest)
             signatures[digest] = cache.signature(digest, image, path, whole)
 
-        return index_folder(image_dir, options.task, look, least), signatures
+        return index_folder(image_dir, options.task, look, least, cache.expect), signatures
 
 
 def _tell_rehearsal(earlier: Earlier, rehearsal: Rehearsal, notify: Notify) -> None:

@@ -160,7 +160,7 @@ class StoredFeatures:
 
 def _placed(image: ImageRecord, root: Path, place: Path) -> ImageRecord:
     """The record with the full path of its file."""
-    if not image.path.is_relative_to(root):
+    if root == place or not image.path.is_relative_to(root):
         return image
     return ImageRecord(place / image.path.relative_to(root), image.class_ids, image.digest, image.group)
 

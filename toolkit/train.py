@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from runtime.file_kind import shown
 from runtime.spec import LabelList, ModelSpec
 from runtime.versions import package_version
 from toolkit.backbones.registry import Backbone
+from toolkit.blas_threads import one_blas_thread
 from toolkit.bundle_files import BundleContent, fill_bundle
 from toolkit.evaluation import Evaluation
 from toolkit.fit import SHARES, Fitted, fit
@@ -28,13 +29,14 @@ from toolkit.judge import Judged, hold_out, judge
 from toolkit.options import TrainOptions, file_name
 from toolkit.prepare import Prepared, prepare
 from toolkit.records import SkippedFile
+from toolkit.report.content import ReportContent
 from toolkit.report.metrics import report_metrics
 from toolkit.retrain_progress import RetrainProgress
 from toolkit.retrain_reports import StepReports
 from toolkit.split import Share
 from toolkit.stored_features import StoredFeatures
 from toolkit.stored_pictures import StoredPictures, choose_pictures, load_pictures
-from toolkit.train_report import begin_report, report_content, with_heat_maps
+from toolkit.train_report import Heat, begin_heat_maps, begin_report, report_content
 
 
 @dataclass(frozen=True)
@@ -97,28 +99,18 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
         loading = aside.submit(_pictures, prepared, options)
         tail = begin_report(prepared, options.mode, aside)
         fitted = fit(prepared, options, reports, notify)
+        if fitted.balance.uneven:
+            notify(str(fitted.balance))
+        keep, lost = loading.result()
+        if lost:
+            notify(f"changed or removed since they were read, and not kept in the model's folder: {lost} pictures")
+        with one_blas_thread() if fitted.is_small else nullcontext():
+            judged = _judge(fitted, options, notify)
+            heat = begin_heat_maps(fitted.prepared, fitted, judged, tail, aside)
+            judged = _hold_out(judged, fitted, options)
+            content = _content(fitted.prepared, fitted, judged, keep, options)
+            written = _write(content, heat, options.output_dir, fitted.prepared.cache_dir, notify)
     prepared = fitted.prepared
-    if fitted.balance.uneven:
-        notify(str(fitted.balance))
-    keep, lost = loading.result()
-    if lost:
-        notify(f"changed or removed since they were read, and not kept in the model's folder: {lost} pictures")
-    images = {share: prepared.images(share) for share in SHARES}
-    judged = judge(fitted.head, fitted.evidence, fitted.data, images, prepared.index.labels, options.reject)
-    notify(f"calibration: {judged.calibration}")
-    if prepared.index.task == "single-label":
-        notify(f"none of these: {judged.rejection}")
-    if judged.by_folds is not None:
-        notify(f"each training and validation picture by a head that never saw it: {judged.by_folds}")
-    if not fitted.backbone.was_trained:
-        held_out = hold_out(fitted.data, prepared.index.labels, judged.head.penalty, options.head, prepared.index.task)
-        judged = replace(judged, held_out=held_out)
-    content = _content(prepared, fitted, judged, keep, options)
-    written = not content.stands_in(options.output_dir)
-    if written:
-        notify("Writing the model")
-        with_maps = partial(with_heat_maps, prepared=prepared, fitted=fitted, judged=judged, tail=tail)
-        write_bundle(options.output_dir, lambda target: fill_bundle(content, target, prepared.cache_dir, with_maps))
     extra = _extra_outputs(prepared, fitted, judged, options, reports.progress)
     if fitted.checkpoints is not None:  # only now is there nothing left to be killed in
         fitted.checkpoints.remove()
@@ -133,6 +125,43 @@ def train(image_dir: Path, options: TrainOptions | None = None, notify: Callable
         written,
         extra,
     )
+
+
+def _judge(fitted: Fitted, options: TrainOptions, notify: Callable[[str], None]) -> Judged:
+    """What the head is worth, said as well."""
+    prepared = fitted.prepared
+    images = {share: prepared.images(share) for share in SHARES}
+    judged = judge(fitted.head, fitted.evidence, fitted.data, images, prepared.index.labels, options.reject)
+    notify(f"calibration: {judged.calibration}")
+    if prepared.index.task == "single-label":
+        notify(f"none of these: {judged.rejection}")
+    if judged.by_folds is not None:
+        notify(f"each training and validation picture by a head that never saw it: {judged.by_folds}")
+    return judged
+
+
+def _hold_out(judged: Judged, fitted: Fitted, options: TrainOptions) -> Judged:
+    """The same with what becomes of classes that the head never saw, where the network never saw them either."""
+    if fitted.backbone.was_trained:
+        return judged
+    index = fitted.prepared.index
+    return replace(judged, held_out=hold_out(fitted.data, index.labels, judged.head.penalty, options.head, index.task))
+
+
+def _write(
+    content: BundleContent, heat: Callable[[], Heat], folder: Path, cache_dir: Path, notify: Callable[[str], None]
+) -> bool:
+    """Write the bundle; False where the folder holds this very model."""
+    if content.stands_in(folder):
+        return False
+    notify("Writing the model")
+
+    def illustrate(report: ReportContent) -> ReportContent:
+        drawn = heat()
+        return replace(report, heat_maps=drawn.maps, heat_note=drawn.note)
+
+    write_bundle(folder, lambda target: fill_bundle(content, target, cache_dir, illustrate))
+    return True
 
 
 def _pictures(prepared: Prepared, options: TrainOptions) -> tuple[StoredPictures, int]:
@@ -242,7 +271,7 @@ def _model_digest(backbone: Backbone, head: Head, keep: StoredPictures) -> str:
     digest = hashlib.sha256(backbone.digest.encode())
     weights = [array for layer in head.layers for array in (layer.kernel, layer.bias)]
     for array in (*weights, keep.calibration, keep.test):
-        digest.update(array.tobytes())
+        digest.update(np.ascontiguousarray(array).data)  # as it lies there: a copy takes half as long again
     return digest.hexdigest()
 
 

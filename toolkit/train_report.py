@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from concurrent.futures import Executor
-from dataclasses import replace
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.errors import ModelError
@@ -32,7 +33,7 @@ _NO_HEAT = "There are none: this network does not end in a global average pool."
 def report_content(
     name: str, prepared: Prepared, fitted: Fitted, judged: Judged, options: TrainOptions
 ) -> ReportContent:
-    """Everything but the heat maps, which ``with_heat_maps`` adds when the report is to be written.
+    """Everything but the heat maps, which are added when the report is to be written.
 
     Args:
         name: of the model.
@@ -42,7 +43,7 @@ def report_content(
         options: of the training.
     """
     evaluations: dict[str, Evaluation] = {share: e for share, e in judged.evaluations.items() if len(e.sources)}
-    detailed = next(share for share in ("test", "validation", "training") if share in evaluations)
+    detailed = _detailed(judged)
     notes = [str(judged.rejection)] if prepared.index.task == "single-label" else []
     return ReportContent(
         title=name,
@@ -60,6 +61,20 @@ def report_content(
     )
 
 
+def _detailed(judged: Judged) -> Share:
+    """The share that is shown in detail: the first of these that has pictures."""
+    order: tuple[Share, ...] = ("test", "validation", "training")
+    return next(share for share in order if len(judged.evaluations[share].sources))
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Class activation maps of some pictures, or a note that says why there are none."""
+
+    maps: tuple[HeatMap, ...] = ()
+    note: str = ""
+
+
 Tail = Callable[[], "ModelTail | None"]
 
 
@@ -72,39 +87,56 @@ def begin_report(prepared: Prepared, mode: str, aside: Executor) -> Tail | None:
         aside: runs it.
 
     Returns:
-        For ``with_heat_maps``: gives the tail of the backbone, or raises what it raised. None where the backbone is
+        For ``begin_heat_maps``: gives the tail of the backbone, or raises what it raised. None where the backbone is
         trained, too, or TensorFlow has to convert it.
     """
     aside.submit(page_template)
+    aside.submit(importlib.import_module, "h5py")  # which model.keras is written with
     if mode != "bottleneck" or not is_layered(prepared.backbone.architecture):
         return None
     return aside.submit(lambda: find_tail(prepared.backbone.tflite(prepared.cache_dir))).result
 
 
-def with_heat_maps(
-    content: ReportContent, prepared: Prepared, fitted: Fitted, judged: Judged, tail: Tail | None = None
-) -> ReportContent:
-    """The report with class activation maps of some pictures of the share that is shown in detail.
+def begin_heat_maps(
+    prepared: Prepared, fitted: Fitted, judged: Judged, tail: Tail | None, aside: Executor
+) -> Callable[[], Heat]:
+    """Class activation maps of some pictures of the share that is shown in detail.
 
     Args:
-        content: of the report.
         prepared: the pictures.
         fitted: the training.
         judged: its figures.
         tail: see ``begin_report``.
+        aside: draws them from now on; where there is no tail yet, which may take TensorFlow seconds, they are drawn
+            when they are asked for.
+
+    Returns:
+        Gives them, or raises what drawing them raised.
     """
-    evaluation: Evaluation = content.evaluation
-    try:
+
+    def make() -> HeatMapper | None:
         found = tail() if tail is not None else find_tail(fitted.backbone.tflite(prepared.cache_dir))
-        if found is None:
-            return replace(content, heat_note=_NO_HEAT)
-        mapper = HeatMapper(found, judged.head.layers, judged.head.task)
-        maps: tuple[HeatMap, ...] = draw_heat_maps(
-            mapper, evaluation, heat_examples(evaluation), prepared.preprocessing
-        )
-        return replace(content, heat_maps=maps)
+        return None if found is None else HeatMapper(found, judged.head.layers, judged.head.task)
+
+    def draw(mapper: Callable[[], HeatMapper | None]) -> Heat:
+        try:
+            found = mapper()
+            if found is None:
+                return Heat(note=_NO_HEAT)
+            evaluation = judged.evaluations[_detailed(judged)]
+            return Heat(draw_heat_maps(found, evaluation, heat_examples(evaluation), prepared.preprocessing))
+        except ModelError as error:
+            return Heat(note=f"There are none: {error}")
+
+    if tail is None:
+        return lambda: draw(make)
+    made: Future[HeatMapper | None] = Future()
+    try:
+        # By this thread: making it holds standard error back, and this thread has more to say.
+        made.set_result(make())
     except ModelError as error:
-        return replace(content, heat_note=f"There are none: {error}")
+        made.set_exception(error)
+    return aside.submit(draw, made.result).result
 
 
 def _facts(prepared: Prepared, fitted: Fitted, judged: Judged, options: TrainOptions) -> dict[str, str]:

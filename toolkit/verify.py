@@ -10,12 +10,8 @@ from pathlib import Path
 from converters.against import against_bundle, bundle_of
 from converters.floor import floor_python as find_floor_python
 from converters.min_runtime import MinRuntime
-from converters.verify_again import (
-    Verification,
-    VerifyOptions,
-    check_model_path,
-    verify_again,
-)
+from converters.verification import Verification
+from converters.verify_again import VerifyOptions, check_model_path, verify_again
 from runtime.errors import UsageError
 from runtime.file_kind import shown
 from toolkit.verify_pictures import against_pictures

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,28 +73,50 @@ def measure_arena(content: bytes, python: str = sys.executable) -> tuple[int, st
     Raises:
         ModelError: it is installed and does not take the model.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(content)
+        printed = run_micro(python, "converters.formats.arena_probe", [path], _TIMEOUT)
+    if printed is None:
+        return None
+    size, version = printed.split()
+    return int(size), version
+
+
+def run_micro(python: str, module: str, arguments: Sequence[Path], seconds: float) -> str | None:
+    """Run a module of ours that uses tflite-micro, which may end the process, in one of its own.
+
+    Args:
+        python: the interpreter whose packages are used.
+        module: its name.
+        arguments: absolute paths.
+        seconds: that it may take.
+
+    Returns:
+        What it prints; None where there is no tflite-micro.
+
+    Raises:
+        ModelError: the process fails, crashes or hangs.
+    """
     environment = dict(os.environ)
     # The child runs these very modules, wherever they were imported from.
     root = str(Path(converters.__path__[0]).resolve().parent)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.tflite"
-        path.write_bytes(content)
-        command = [python, "-m", "converters.formats.arena_probe", str(path)]
+    command = [python, "-m", module, *map(str, arguments)]
+    with tempfile.TemporaryDirectory() as folder:  # `-m` looks for modules in the current one first
         try:
-            done = subprocess.run(  # noqa: S603 - our own module, with a path as argument
-                command, cwd=folder, capture_output=True, env=environment, timeout=_TIMEOUT, check=False
+            done = subprocess.run(  # noqa: S603 - our own module, with paths as arguments
+                command, cwd=folder, capture_output=True, env=environment, timeout=seconds, check=False
             )
         except subprocess.TimeoutExpired:
-            raise ModelError(f"tflite-micro does not end within {_TIMEOUT} seconds") from None
+            raise ModelError(f"tflite-micro does not end within {seconds:g} seconds") from None
     if done.returncode == NOT_INSTALLED:
         return None
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         reason = f"ends with {signal.Signals(-done.returncode).name}" if done.returncode < 0 else "refuses the model"
         raise ModelError(f"tflite-micro {reason}: {one_line(lines[-1]) if lines else 'it does not say why'}")
-    size, version = done.stdout.decode().split()
-    return int(size), version
+    return done.stdout.decode()
 
 
 def estimate_arena(model: Any) -> int:

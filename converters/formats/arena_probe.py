@@ -32,15 +32,9 @@ def main() -> int:
     except ImportError:
         return NOT_INSTALLED
     content = Path(sys.argv[1]).read_bytes()
-    size = _LEAST
-    while True:
-        try:
-            interpreter = micro.Interpreter.from_bytes(content, arena_size=size)
-            break
-        except RuntimeError:  # too small, or a model it does not take; it has printed which
-            size *= 4
-            if size > _MOST:
-                return 1
+    interpreter = loaded(micro, content)
+    if interpreter is None:
+        return 1
     found = _TOTAL.search(_printed(interpreter))
     if found is None:
         sys.stderr.write("it does not print its allocations as it used to\n")
@@ -49,6 +43,22 @@ def main() -> int:
     _run(micro.Interpreter.from_bytes(content, arena_size=least))  # RuntimeError where that is not enough
     sys.stdout.write(f"{least} {package_version('tflite-micro')}\n")
     return 0
+
+
+def loaded(micro: Any, content: bytes) -> Any | None:
+    """An interpreter with an arena that is large enough; None where none is.
+
+    Args:
+        micro: ``tflite_micro.runtime``.
+        content: of a ``.tflite`` file.
+    """
+    size = _LEAST
+    while size <= _MOST:
+        try:
+            return micro.Interpreter.from_bytes(content, arena_size=size)
+        except RuntimeError:  # too small, or a model it does not take; it has printed which
+            size *= 4
+    return None
 
 
 def _run(interpreter: Any) -> None:

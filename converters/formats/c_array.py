@@ -151,13 +151,19 @@ def write(content: bytes, spec: ModelSpec, folder: Path, kind: str, python: str 
     lean = lean_model(content)
     model = unpack_model(lean)
     operators = registering_methods(model)
-    name = identifier(spec.name, f"{kind}_model")
-    header, source = folder / f"{name}.h", folder / f"{name}.cc"
+    header, source = (folder / name for name in file_names(spec, kind))
+    name = header.stem
     arena = arena_for(lean, model, python)
     declarations = _header_text(lean, model, spec, name, operators, arena).encode("ascii")
     write_bytes(source, _source_text(lean, spec, name, header.name))
     write_bytes(header, declarations)
     return [header, source]
+
+
+def file_names(spec: ModelSpec, kind: str) -> tuple[str, str]:
+    """Of the header and the source that ``write`` writes."""
+    name = identifier(spec.name, f"{kind}_model")
+    return f"{name}.h", f"{name}.cc"
 
 
 def _source_text(lean: bytes, spec: ModelSpec, name: str, header: str) -> bytes:

@@ -20,6 +20,8 @@ from runtime.spec import ModelSpec
 
 INPUT_NAME = "image"
 OUTPUT_NAME = "scores"
+#: Of the name of a folder that ``write`` writes.
+FOLDER_ENDING = "_saved_model"
 #: Folder for files of one's own in a SavedModel (tensorflow/python/saved_model/constants.py).
 EXTRA_ASSETS = "assets.extra"
 _FILES = {"saved_model.pb", "fingerprint.pb", "keras_metadata.pb", "variables", "assets", EXTRA_ASSETS}
@@ -84,7 +86,7 @@ def write(source: TensorFlowSource, folder: Path, stem: str) -> list[Path]:
         UsageError: see ``check_saved_model_folder``.
         DataError: the folder cannot be written.
     """
-    target = folder / f"{stem}_saved_model"
+    target = folder / f"{stem}{FOLDER_ENDING}"
     check_saved_model_folder(target, "--formats saved_model:")
     function = source.traced(INPUT_NAME, OUTPUT_NAME)
     try:

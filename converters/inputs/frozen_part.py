@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from converters.inputs.function_names import make_known
 from converters.inputs.graph import Graph, TensorName
+from converters.inputs.loops import make_cancellable
 from converters.inputs.old_operations import modernise, pass_on
 from converters.tensorflow import import_tensorflow
 from runtime.quiet import quiet_stderr
@@ -32,6 +34,8 @@ class FrozenPart:
     def __init__(self, definition: Any, entry: str, exit: str) -> None:
         self.definition, self.entry, self.exit = definition, entry, exit
         modernise(definition, TensorName.parse(entry).node)
+        make_cancellable(definition)
+        make_known(definition)
         self._bytes = _takes_bytes(definition, TensorName.parse(entry).node)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,13 +114,21 @@ def called_functions(nodes: Iterable[Any], functions: dict[str, Any]) -> list[st
     found: dict[str, None] = {}
     queue = list(nodes)
     for node in queue:  # grows while it is walked
+        for name in direct_calls([node], functions):
+            if name not in found:
+                found[name] = None
+                queue += functions[name].node_def
+    return list(found)
+
+
+def direct_calls(nodes: Iterable[Any], functions: Mapping[str, Any]) -> list[str]:
+    """Names of the functions that nodes call."""
+    found: dict[str, None] = {}
+    for node in nodes:
         named = [node.op]
         for value in node.attr.values():
             named += [value.func.name, *(function.name for function in value.list.func)]
-        for name in named:
-            if name in functions and name not in found:
-                found[name] = None
-                queue += functions[name].node_def
+        found |= {name: None for name in named if name in functions}
     return list(found)
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from converters.inputs.graph import direct_calls
 from runtime.errors import ModelError
 from runtime.file_kind import shown
 
@@ -40,13 +42,27 @@ def check_operations(definition: Any, name: str, also: frozenset[str] = frozense
         also: stateful operations that may stand in it.
 
     Raises:
-        ModelError: an operation that this TensorFlow does not know, or that does more than compute.
+        ModelError: an operation that this TensorFlow does not know, or that does more than compute; a function that
+            calls itself.
     """
     functions = {function.signature.name for function in definition.library.function}
     for operation in sorted(set(_operations(definition)) - functions - also):
         problem = _problem(operation)
         if problem:
             raise ModelError(f"{name}: its operation {shown(operation)} {problem}; nothing of it was run")
+    _check_recursion(definition, name)
+
+
+def _check_recursion(definition: Any, name: str) -> None:
+    """A function that calls itself need never end, and takes more memory with each call."""
+    functions = {function.signature.name: function for function in definition.library.function}
+    calls = {caller: direct_calls(function.node_def, functions) for caller, function in functions.items()}
+    try:
+        TopologicalSorter(calls).prepare()
+    except CycleError as error:
+        raise ModelError(
+            f"{name}: its function {shown(error.args[1][0])} calls itself; nothing of it was run"
+        ) from None
 
 
 def _operations(definition: Any) -> Iterable[str]:
@@ -61,6 +77,8 @@ def _problem(operation: str) -> str:
     known = op_def_registry.get(operation)
     if known is None:
         return "is none that this TensorFlow knows"
+    if operation == "For":  # no TensorFlow writes it, and one that counts to 2**31 could not be ended
+        return "is a loop that cannot be ended while it runs"
     if operation in _STATEFUL_BUT_HARMLESS:
         return ""
     if known.is_stateful or _STATELESS_BUT_NOT.match(operation):

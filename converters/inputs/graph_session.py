@@ -12,9 +12,11 @@ from converters.inputs.frozen_part import FrozenPart
 from converters.inputs.graph import Graph, cut_out
 from converters.inputs.graph_ends import Ends
 from converters.inputs.graph_safety import RESTORING, check_operations
+from converters.inputs.graph_sizes import check_function_sizes, check_sizes
+from converters.inputs.loops import make_cancellable, run_limited
 from converters.inputs.predictor import Floats, probabilities
 from converters.tensorflow import import_tensorflow
-from runtime.errors import ModelError, one_line
+from runtime.errors import EdgeExportError, ModelError, one_line
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
@@ -22,9 +24,8 @@ from runtime.spec import Preprocessing
 # Operations whose first output is a variable's value.
 _VARIABLES = ("VariableV2", "Variable", "ReadVariableOp")
 
-
-# Seconds that one picture may take: the largest networks need some, and a graph may hold a loop that never ends.
-_LONGEST_RUN = 60
+# Beginnings of lines in TensorFlow's errors that say where something happened, not what.
+_NOT_TELLING = ("Graph execution error", "Detected at", "Node:", "[")
 
 
 class GraphRunner:
@@ -57,16 +58,20 @@ class GraphRunner:
         if restore is not None:
             check_operations(cut_out(graph, ends.entry, [restore[0]]), name, RESTORING)
             part = cut_out(graph, ends.entry, [ends.exit.node, restore[0]])
+        make_cancellable(part)
         self._part = part
         try:
             with quiet_stderr(), tf.Graph().as_default() as loaded:
                 tf.graph_util.import_graph_def(part, name="")
                 self._session = tf.compat.v1.Session(graph=loaded)
-                self._limited = tf.compat.v1.RunOptions(timeout_in_ms=_LONGEST_RUN * 1000)
                 if restore is not None:
-                    self._session.run(restore[0], restore[1])
+                    self._run(*restore)
+        except EdgeExportError:
+            raise
         except Exception as error:  # ValueError, tf.errors.OpError, ...: all mean that the graph is not sound
             raise ModelError(f"{name}: TensorFlow cannot load the graph: {what_failed(error)}") from error
+        check_sizes(loaded, name)
+        check_function_sizes(part, name)
 
     def raw(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """The output for resized pixels, (height, width, 3), 0..255, flat.
@@ -76,14 +81,16 @@ class GraphRunner:
         """
         tensor = input_tensor(pixels, self._preprocessing, self._ends)
         try:
-            fetched, fed = str(self._ends.exit), {str(self._ends.entry): tensor}
-            values = np.asarray(self._session.run(fetched, fed, options=self._limited))
+            values = np.asarray(self._run(str(self._ends.exit), {str(self._ends.entry): tensor}))
+        except EdgeExportError:
+            raise
         except Exception as error:
-            reason = what_failed(error)
-            if "Timed out" in reason:
-                reason = f"it does not end within {_LONGEST_RUN} seconds"
-            raise ModelError(f"{self._name}: the graph fails when it runs: {reason}") from error
+            raise ModelError(f"{self._name}: the graph fails when it runs: {what_failed(error)}") from error
         return row_of_scores(values, f"{self._name}: {self._ends.exit}")
+
+    def _run(self, fetched: Any, fed: dict[str, Any] | None = None) -> Any:
+        session = self._session
+        return run_limited(lambda: session.run(fetched, fed), session.close, self._name)
 
     def freeze(self) -> FrozenPart:
         """What lies between the ends, with the variables' values in their place.
@@ -95,6 +102,8 @@ class GraphRunner:
         if self._has_variables:
             try:
                 self._insert_variables(part)
+            except EdgeExportError:
+                raise
             except Exception as error:
                 raise ModelError(f"{self._name}: its variables cannot be read: {what_failed(error)}") from error
             part = cut_out(Graph(part), self._ends.entry, [self._ends.exit.node])
@@ -103,7 +112,7 @@ class GraphRunner:
     def _insert_variables(self, part: Any) -> None:
         """Put constants in the place of what holds or reads variables."""
         nodes = {node.name: node for node in part.node if node.op in _VARIABLES}
-        values = self._session.run([f"{name}:0" for name in nodes])
+        values = self._run([f"{name}:0" for name in nodes])
         for node, value in zip(nodes.values(), values, strict=True):
             become_constant(import_tensorflow(), node, np.asarray(value))
 
@@ -132,6 +141,8 @@ def row_of_scores(values: NDArray[Any], name: str) -> NDArray[Any]:
 
 def what_failed(error: Exception) -> str:
     """What TensorFlow says about an error, in one line, without where in its source it happened."""
+    if type(error).__name__ == "ResourceExhaustedError":
+        return "it needs more memory than there is"
     lines = [line.strip() for line in str(getattr(error, "message", "") or error).splitlines()]
-    telling = [line for line in lines if line and not line.startswith(("Graph execution error", "Detected at", "["))]
+    telling = [line for line in lines if line and not line.startswith(_NOT_TELLING)]
     return one_line((telling or lines or [type(error).__name__])[0])[:300]

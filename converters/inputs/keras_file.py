@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from converters.bundle import MODEL_FILE
 from converters.inputs.frozen_part import FrozenPart, freeze_function
 from converters.inputs.hints import Hints
+from converters.inputs.keras_errors import why_not_loaded
 from converters.inputs.keras_limits import check_hdf5, check_zip
 from converters.inputs.labels import choose_labels
 from converters.inputs.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, choose_preprocessing, range_before
@@ -89,12 +90,7 @@ def read_keras(path: Path) -> Any:
         with quiet_stderr():
             return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # zip, JSON, HDF5 and Keras errors
-        text = first_line(error)
-        if "No model config found" in text or "model_config" in text:
-            text = "it holds weights and no model; `--architecture NAME --model-dir DIR` takes Keras's weight files"
-        elif "unsafe" in str(error).lower() or "safe_mode" in str(error):
-            text = "it carries Python code (a Lambda layer), which is not run; save the model without it"
-        raise ModelError(f"cannot load {shown(path)} as a Keras model: {text}") from error
+        raise ModelError(f"cannot load {shown(path)} as a Keras model: {why_not_loaded(path, error)}") from error
 
 
 def _ends(model: Any, name: str) -> tuple[tuple[int | None, int | None], int]:

@@ -15,9 +15,11 @@ from converters.inputs.graph import Graph, called_functions
 from converters.inputs.graph_ends import Ends
 from converters.inputs.graph_safety import check_operations
 from converters.inputs.graph_session import input_tensor, row_of_scores, what_failed
+from converters.inputs.graph_sizes import check_function_sizes
+from converters.inputs.loops import require_cancellable, run_function
 from converters.inputs.predictor import Floats, probabilities
 from converters.tensorflow import import_tensorflow
-from runtime.errors import ModelError
+from runtime.errors import EdgeExportError, ModelError
 from runtime.file_kind import shown
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
@@ -49,11 +51,17 @@ class FunctionRunner:
     def __init__(self, folder: Path, meta: Any, signature: Signature, ends: Ends, preprocessing: Preprocessing) -> None:
         tf = import_tensorflow()
         self._name, self._ends, self._preprocessing, self._given = shown(folder), ends, preprocessing, signature.given
-        check_operations(_callable_part(meta), self._name)
+        callable_part = _callable_part(meta)
+        check_operations(callable_part, self._name)
+        require_cancellable(callable_part, self._name)
+        check_function_sizes(callable_part, self._name)
         try:
             with quiet_stderr():
-                self._loaded = tf.saved_model.load(str(folder))  # the functions live as long as it does
+                # Its initialisers run. The functions live as long as it does.
+                self._loaded = run_function(lambda: tf.saved_model.load(str(folder)), self._name)
                 function: Any = self._loaded.signatures[signature.name]
+        except EdgeExportError:
+            raise
         except Exception as error:  # OSError, KeyError, tf.errors.OpError, ...: all mean a damaged model
             raise ModelError(f"{self._name}: TensorFlow cannot load the model: {what_failed(error)}") from error
         self._function, self._taken = function, signature.taken
@@ -65,8 +73,11 @@ class FunctionRunner:
         Raises:
             ModelError: the model fails, or gives no row of numbers.
         """
+        tensor = input_tensor(pixels, self._preprocessing, self._ends)
         try:
-            values = np.asarray(self._run(input_tensor(pixels, self._preprocessing, self._ends))[self._given])
+            values = run_function(lambda: np.asarray(self._run(tensor)[self._given]), self._name)
+        except EdgeExportError:
+            raise
         except Exception as error:
             raise ModelError(f"{self._name}: the model fails when it runs: {what_failed(error)}") from error
         return row_of_scores(values, f"{self._name}: {self._given}")

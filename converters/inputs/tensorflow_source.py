@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from converters.inputs.foreign import ForeignSource, foreign_spec
 from converters.inputs.frozen_part import FrozenPart
 from converters.inputs.graph_session import what_failed
+from converters.inputs.loops import run_function
 from converters.inputs.pictures import Pictures
 from converters.inputs.predictor import BOTH_BIAS, BOTH_KERNEL, Network, Notify, Predictor, look_like_probabilities
 from converters.tensorflow import import_tensorflow
-from runtime.errors import ModelError
+from runtime.errors import EdgeExportError, ModelError
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
 
@@ -107,7 +108,9 @@ class TensorFlowSource(ForeignSource):
         try:
             for start in range(0, len(images), step):
                 tensor = normalize(images[start : start + step], self.spec.preprocessing)
-                rows.append(np.asarray(function(tensor)))
+                rows.append(np.asarray(run_function(partial(function, tensor), self.name, step)))
+        except EdgeExportError:
+            raise
         except Exception as error:
             raise ModelError(f"{self.name}: the model fails when it runs: {what_failed(error)}") from error
         found: NDArray[np.float32] = np.concatenate(rows)

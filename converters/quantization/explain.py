@@ -7,6 +7,8 @@ from html import escape
 
 from converters.quantization.layer_errors import EXACT, LayerError
 
+#: Of the picture's file name.
+PLOT_ENDING = "_layers.svg"
 #: Below this many decibels a layer is in trouble: its noise is a tenth of its signal and more.
 POOR = 20.0
 #: A channel this many times as wide as the middle one takes the others' steps.

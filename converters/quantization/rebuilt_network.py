@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.flatbuffer_model import pack_model, unpack_model
-from converters.quantization.tensor_operations import Operation, Shape, compute
+from converters.quantization.operation import Operation, Shape
+from converters.quantization.tensor_operations import compute
 from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError
 

@@ -7,37 +7,11 @@ https://github.com/tensorflow/tensorflow/tree/master/tensorflow/lite/kernels/int
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from converters.quantization.convolutions import depthwise
-from runtime.errors import ModelError
-
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One operator with what it is given.
-
-    Attributes:
-        name: of the schema's BuiltinOperator, such as ``CONV_2D``.
-        options: its options object of the schema; None where it has none.
-        inputs: TensorFlow tensors, numpy arrays for constants, None for what is left out.
-        shapes: of the inputs in the file, where the batch is one.
-        outputs: shapes of the outputs in the file.
-    """
-
-    name: str
-    options: Any
-    inputs: tuple[Any, ...]
-    shapes: tuple[Shape, ...]
-    outputs: tuple[Shape, ...]
-
-    def refuse(self, why: str) -> ModelError:
-        """The error for a use of it that cannot be computed here."""
-        return ModelError(f"the network cannot be finetuned: its {self.name} {why}; choose another quantisation")
+from converters.quantization.operation import Operation, activated
 
 
 def compute(operation: Operation) -> list[Any]:
@@ -53,23 +27,6 @@ def compute(operation: Operation) -> list[Any]:
     return result if isinstance(result, list) else [result]
 
 
-def _activated(value: Any, kind: int) -> Any:
-    """The activation that is fused into an operator; ActivationFunctionType of the schema."""
-    import tensorflow as tf
-
-    if kind == 0:
-        return value
-    if kind == 1:
-        return tf.nn.relu(value)
-    if kind == 2:
-        return tf.clip_by_value(value, -1.0, 1.0)
-    if kind == 3:
-        return tf.nn.relu6(value)
-    if kind == 4:
-        return tf.tanh(value)
-    raise ModelError(f"the network cannot be finetuned: activation {kind} is not known here")
-
-
 def _padding(options: Any) -> str:
     return "SAME" if options.padding == 0 else "VALID"
 
@@ -80,7 +37,7 @@ def _weighted(operation: Operation, value: Any) -> Any:
     bias = operation.inputs[2] if len(operation.inputs) > 2 else None
     if bias is not None:
         value = tf.nn.bias_add(value, bias)
-    return _activated(value, operation.options.fusedActivationFunction)
+    return activated(value, operation.options.fusedActivationFunction)
 
 
 def _convolution(operation: Operation) -> Any:
@@ -130,7 +87,7 @@ def _pool(kind: str) -> Callable[[Operation], Any]:
         size, strides = (options.filterHeight, options.filterWidth), (options.strideH, options.strideW)
         function = tf.nn.avg_pool2d if kind == "average" else tf.nn.max_pool2d
         value = function(operation.inputs[0], size, strides, _padding(options))
-        return _activated(value, options.fusedActivationFunction)
+        return activated(value, options.fusedActivationFunction)
 
     return rule
 
@@ -140,7 +97,7 @@ def _pair(name: str) -> Callable[[Operation], Any]:
         import tensorflow as tf
 
         value = getattr(tf, name)(*operation.inputs)
-        return _activated(value, getattr(operation.options, "fusedActivationFunction", 0))
+        return activated(value, getattr(operation.options, "fusedActivationFunction", 0))
 
     return rule
 
@@ -202,7 +159,7 @@ def _concatenation(operation: Operation) -> Any:
         raise operation.refuse("joins along the pictures of a batch")
     count = next((tf.shape(value)[0] for value in operation.inputs if tf.is_tensor(value)), 1)
     parts = [v if tf.is_tensor(v) else tf.repeat(tf.constant(v), count, 0) for v in operation.inputs]
-    return _activated(tf.concat(parts, axis), operation.options.fusedActivationFunction)
+    return activated(tf.concat(parts, axis), operation.options.fusedActivationFunction)
 
 
 def _strided_slice(operation: Operation) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from typing import TextIO
 
@@ -55,38 +54,6 @@ class PrintChanges:
 
     def close(self) -> None:
         """Nothing is left to do."""
-
-
-class LiveLine:
-    """One line on a terminal that is written over and over; what changed stays above it."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._shown_at = 0.0
-        self._rate = 0.0
-        self._before: float | None = None
-
-    def handle(self, seen: Seen) -> None:
-        """Write the line anew, ten times a second at most."""
-        now = time.monotonic()
-        if self._before is not None and now > self._before:
-            rate = 1 / (now - self._before)
-            self._rate = rate if not self._rate else 0.9 * self._rate + 0.1 * rate
-        self._before = now
-        if not seen.changed and now - self._shown_at < 0.1:
-            return
-        self._shown_at = now
-        stages = seen.answer.milliseconds
-        text = f"{summary(seen.answer)}   {self._rate:.1f} fps, {stages.invoke:.1f} ms"
-        width = shutil.get_terminal_size().columns - 1
-        self._out.write("\r\x1b[2K" + text[:width])
-        self._out.flush()
-
-    def close(self) -> None:
-        """Leave the last line as it is."""
-        if self._before is not None:
-            self._out.write("\n")
-            self._out.flush()
 
 
 def summary(answer: Classification) -> str:

@@ -6,11 +6,18 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime.command import name_argument
 from runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from runtime.contract import Overrides
+    from runtime.delegates import Delegate
     from runtime.options import ModelOptions
+
+_THREADS = (
+    "of the interpreter (default: all processors, at most 4; with many pictures one for each of several "
+    "interpreters at once)"
+)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +26,32 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="M", type=Path, help="a .tflite file, or a folder of exports (default: ./model)"
     )
     add_overrides(parser)
-    parser.add_argument("--threads", metavar="N", type=int, help="of the interpreter (default: all, at most 4)")
+    add_interpreter(parser)
+    parser.add_argument(
+        "--autotune",
+        action="store_true",
+        help="measure at the start how many threads, and XNNPACK on or off, are quickest here, and say so; "
+        "what --threads and --xnnpack say stays",
+    )
+
+
+def add_interpreter(parser: argparse.ArgumentParser, threads: str = _THREADS) -> None:
+    """Add how the interpreter works; ``threads`` is the help of that option."""
+    parser.add_argument("--threads", metavar="N", type=int, help=threads)
+    parser.add_argument(
+        "--xnnpack",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="whether the library XNNPACK does the arithmetic: auto is the interpreter's own choice; on, for 8-bit "
+        "models too, where tflite-runtime 2.14 leaves it out (default: auto)",
+    )
+    parser.add_argument(
+        "--delegate",
+        metavar="D",
+        type=name_argument,
+        help="edgetpu, or PATH[:key=value,...] of a library that takes operators over; tried in a process of its own "
+        "first, so that a crash is a message",
+    )
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +95,30 @@ def model_options(args: argparse.Namespace) -> ModelOptions:
     """
     from runtime.options import ModelOptions
 
+    check_threads(args)
+    return ModelOptions(
+        args.model, overrides_of(args), args.threads, args.xnnpack, delegate_of(args), autotune=args.autotune
+    )
+
+
+def check_threads(args: argparse.Namespace) -> None:
+    """Refuse a number of threads that cannot be.
+
+    Raises:
+        UsageError: it cannot.
+    """
     if args.threads is not None and not 1 <= args.threads <= 256:
         raise UsageError(f"--threads must be 1 to 256, not {args.threads}")
-    return ModelOptions(args.model, overrides_of(args), args.threads)
+
+
+def delegate_of(args: argparse.Namespace) -> Delegate | None:
+    """The delegate that was asked for.
+
+    Raises:
+        UsageError: it is asked for wrongly.
+    """
+    if args.delegate is None:
+        return None
+    from runtime.delegates import Delegate
+
+    return Delegate.parse(args.delegate)

@@ -1,19 +1,49 @@
-"""A thread that takes frames from a source and makes them ready, while the model works on the one before."""
+"""Frames of a source, made ready on a thread of their own while the model works on the one before."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from runtime.errors import SourceError, one_line
-from runtime.sources.frame import Frame, FrameSource, OpenSource
+from runtime.errors import SourceError
+from runtime.sources.frame import Frame, OpenSource
+from runtime.sources.handover import Handover
+from runtime.sources.health import Health
+from runtime.sources.outages import Outages
+from runtime.sources.pace import Throttle
+from runtime.sources.reader import Reader, Reading
 
 T = TypeVar("T")
 
-# Pauses before a source that broke is opened again, seconds: doubled each time, up to the longest.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+# How often it is looked whether a source hangs, seconds; also how long a signal may wait on some systems.
+_LOOK = 0.25
+# Most sources notice by themselves that nothing comes; they are left alone this many seconds longer than that takes.
+_GRACE = 2.0
+# What is waited at the end for a source to let go, seconds.
+_FAREWELL = 0.4
+# Threads that hang in a driver cannot be ended. With so many of them, only a new process can help.
+_MOST_STUCK = 8
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What has become of a source's frames.
+
+    Attributes:
+        looked_at: frames that were given on.
+        dropped: frames between them that were left out: others were newer, or ``fps`` allowed no more.
+        damaged: frames that could not be decoded.
+        black: frames, of those given on, that show nothing.
+        outages: times that the source broke.
+    """
+
+    looked_at: int
+    dropped: int
+    damaged: int
+    black: int
+    outages: int
 
 
 class Capture(Generic[T]):
@@ -23,9 +53,14 @@ class Capture(Generic[T]):
         open_source: opens it; called anew after a live source broke.
         prepare: what is done with each frame on the capture thread, its preprocessing say.
         latest: keep only the newest frame, so that an answer is never older than one frame; else every frame is
-            given, and the source waits for the model.
-        fps: frames given a second at most.
+            given, and the source waits for the model. None means: of a live source, and with ``realtime``.
+        realtime: play a source that has an end at its own speed.
+        fps: frames looked at a second at most; the others are not even decoded. Of a file that is not played in real
+            time, so many of each second of the video.
+        loop: a source that has an end begins again there, and is opened again where it breaks.
+        timeout: seconds without a frame after which a live source is taken for broken; None waits forever.
         log: told in one line when a source breaks and when it is back.
+        idle: called some times a second while no frame comes: whoever waits for frames is alive.
 
     Raises:
         SourceError: the source cannot be opened at first.
@@ -40,18 +75,33 @@ class Capture(Generic[T]):
         latest: bool | None = None,
         realtime: bool = False,
         fps: float | None = None,
+        loop: bool = False,
+        timeout: float | None = 10.0,
         log: Callable[[str], None] = lambda line: None,
+        idle: Callable[[], None] = lambda: None,
     ) -> None:
-        self._open_source, self._prepare, self._log = open_source, prepare, log
-        self._source: FrameSource = open_source()
-        self._latest = self._source.live or realtime if latest is None else latest
-        self._realtime = realtime and not self._source.live
-        self._pause = 1 / fps if fps else 0.0
-        self._changed = threading.Condition()
-        self._waiting: list[tuple[Frame, T]] = []
-        self._failure: BaseException | None = None
-        self._ended = False
-        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+        self._log, self._timeout, self._idle = log, timeout, idle
+        self._handover = Handover[T](latest=bool(latest))
+        self._reading = Reading(
+            open_source,
+            prepare,
+            realtime,
+            loop,
+            Throttle(1 / fps) if fps else None,
+            self._handover,
+            Outages(log),
+            Health(timeout, log),
+            latest,
+        )
+        self._left: list[Reader[T]] = []
+        self._ages: tuple[int, float, float] = (0, 0.0, 0.0)
+        self._closed = False
+        self._reader = Reader(self._reading)
+        try:
+            self._wait_until_open()
+        except BaseException:
+            self.close()
+            raise
 
     def __iter__(self) -> Iterator[tuple[Frame, T]]:
         """Frames with what ``prepare`` made of them, until the source ends.
@@ -59,79 +109,74 @@ class Capture(Generic[T]):
         Raises:
             SourceError: a source that is not live broke.
         """
-        self._thread.start()
-        due = time.monotonic()
-        while True:
-            with self._changed:
-                # In short waits: a signal is only seen between two of them on some systems.
-                while not self._waiting and not self._ended:
-                    self._changed.wait(0.5)
-                if not self._waiting:
-                    break
-                item = self._waiting.pop(0)
-                self._changed.notify_all()
+        while not self._handover.finished:
+            item = self._handover.take(_LOOK)
+            if item is None:
+                self._leave_what_hangs()
+                self._idle()
+                continue
             yield item
-            if self._pause:
-                due = max(due + self._pause, time.monotonic())
-                time.sleep(max(0.0, due - time.monotonic()))
-        if self._failure is not None:
-            raise self._failure
+            self._note_age(item[0])
+        self._handover.take(0)  # raises what ended the source, if that was an error
+
+    @property
+    def counts(self) -> Counts:
+        """What has become of the frames so far."""
+        handover, health = self._handover, self._reading.health
+        return Counts(handover.came, handover.dropped, health.damaged, health.black, self._reading.outages.count)
 
     def close(self) -> None:
-        """Stop the thread and let the source go."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-        self._source.close()
+        """Stop the thread and let the source go; a word about its frames, if it was a live one."""
+        if self._closed:
+            return
+        self._closed = True
+        self._handover.end()
+        self._reader.leave(_FAREWELL)
+        if self._handover.latest and self._handover.came:
+            self._log(self._summary())
 
-    def _run(self) -> None:
-        try:
-            while not self._ended:
-                try:
-                    self._take_all()
-                    break
-                except SourceError as error:
-                    if not self._source.live:
-                        raise
-                    self._reopen(error)
-        except BaseException as error:  # handed to the thread that waits for frames
-            self._failure = error
-        finally:
-            with self._changed:
-                self._ended = True
-                self._changed.notify_all()
+    def _wait_until_open(self) -> None:
+        """Until the source is open; signals are heard meanwhile.
 
-    def _take_all(self) -> None:
-        begun, count = time.monotonic(), 0
-        while not self._ended and self._source.grab():
-            if self._realtime and self._source.frame_seconds:
-                time.sleep(max(0.0, begun + count * self._source.frame_seconds - time.monotonic()))
-                count += 1
-            frame = self._source.retrieve()
-            self._put((frame, self._prepare(frame)))
+        Raises:
+            SourceError: it cannot be opened.
+        """
+        while not self._reading.tried.wait(_LOOK):
+            if self._timeout is not None and self._reader.stuck_for() > self._timeout + _GRACE:
+                raise SourceError(
+                    f"the camera does not open: nothing for {self._timeout:g} s; is its driver or server well?"
+                )
+        if self._reading.source is None:
+            self._handover.take(0)
 
-    def _put(self, item: tuple[Frame, T]) -> None:
-        with self._changed:
-            if self._latest:
-                self._waiting[:] = [item]
-            else:
-                while len(self._waiting) > 1 and not self._ended:
-                    self._changed.wait(0.5)
-                self._waiting.append(item)
-            self._changed.notify_all()
+    def _leave_what_hangs(self) -> None:
+        """Where the source has not returned for too long, leave its thread to itself and begin with a new one."""
+        source, timeout = self._reading.source, self._timeout
+        if timeout is None or not self._reading.reopens or self._reader.stuck_for() < timeout + _GRACE:
+            return
+        name = source.name if source else ""
+        error = SourceError(f"--camera {name}: hangs, and has not answered for {self._reader.stuck_for():.0f} s")
+        self._reader.leave(_FAREWELL)
+        self._left = [reader for reader in [*self._left, self._reader] if reader.alive]
+        if len(self._left) >= _MOST_STUCK:
+            raise SourceError(f"--camera {name}: hung {_MOST_STUCK} times, and never returned; start this command anew")
+        self._reader = Reader(self._reading, self._reading.outages.pause_after(error))
 
-    def _reopen(self, error: SourceError) -> None:
-        """Open the source again, with growing pauses, until that succeeds or nobody waits any more."""
-        self._log(f"{one_line(error)}; trying to open it again")
-        self._source.close()
-        pause, begun = _FIRST_PAUSE, time.monotonic()
-        while not self._ended:
-            time.sleep(pause)
-            try:
-                self._source = self._open_source()
-            except SourceError as again:
-                pause = min(pause * 2, _LONGEST_PAUSE)
-                self._log(f"{one_line(again)}; next try in {pause:g} s")
-            else:
-                self._log(f"--camera {self._source.name}: back after {time.monotonic() - begun:.0f} s")
-                return
+    def _note_age(self, frame: Frame) -> None:
+        age = time.monotonic() - frame.arrived
+        count, total, most = self._ages
+        self._ages = (count + 1, total + age, max(most, age))
+
+    def _summary(self) -> str:
+        counts, (answers, total, most) = self.counts, self._ages
+        source = self._reading.source
+        parts = [f"{counts.looked_at} frames looked at, {counts.dropped} left out"]
+        parts += [
+            f"{number} {what}" for number, what in ((counts.damaged, "damaged"), (counts.black, "black")) if number
+        ]
+        if counts.outages:
+            parts.append(f"{counts.outages} outages" if counts.outages > 1 else "1 outage")
+        text = f"--camera {source.name if source else ''}: {', '.join(parts)}"
+        if answers:
+            text += f"; answers {total / answers * 1000:.0f} ms old on average, {most * 1000:.0f} at most"
+        return text

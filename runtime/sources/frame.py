@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -26,6 +26,9 @@ class Frame:
         arrived: the same moment on ``time.monotonic()``'s clock.
         decode_ms: what its decoding has taken so far, milliseconds.
         channel_order: of an array's last axis.
+        encoded: the JPEG that ``picture`` was decoded from, where nothing has been changed in it since: it may be kept
+            or sent on as it is.
+        dropped: frames that came between the one looked at before and this one, and that nobody looked at.
     """
 
     source: str
@@ -35,6 +38,8 @@ class Frame:
     arrived: float
     decode_ms: float = 0.0
     channel_order: ChannelOrder = "RGB"
+    encoded: bytes | None = None
+    dropped: int = 0
 
     def pixels(self) -> NDArray[np.uint8]:
         """Uint8 (height, width, 3), RGB.
@@ -64,7 +69,7 @@ class FrameSource(Protocol):
     """A camera, a video or a stream, opened; used by one thread.
 
     Attributes:
-        name: as the user wrote it.
+        name: as the user wrote it, without a password.
         live: whether it should never end: what ends all the same has been unplugged, say, and is opened again.
         frame_seconds: between two frames, where the source says so; how fast a video file is to be played.
     """
@@ -81,10 +86,11 @@ class FrameSource(Protocol):
         """
 
     def retrieve(self) -> Frame:
-        """Decode the frame that was grabbed last.
+        """Decode the frame that was grabbed last. Nobody need ask for it.
 
         Raises:
-            SourceError: it cannot be decoded.
+            ImageError: this frame is damaged; the next one may be good.
+            SourceError: the source broke.
         """
 
     def close(self) -> None:
@@ -108,3 +114,24 @@ def frame_of(source: str, number: int, picture: Any, decode_ms: float, order: Ch
     import time
 
     return Frame(source, number, picture, time.time(), time.monotonic(), decode_ms, order)
+
+
+def decoded_frame(source: str, number: int, data: bytes, started: float) -> Frame:
+    """A frame that came as an encoded picture.
+
+    Args:
+        source: what it is called.
+        number: of the frame.
+        data: the whole encoded picture.
+        started: ``time.perf_counter()`` when the work on it began.
+
+    Raises:
+        ImageError: the picture is damaged.
+    """
+    import time
+
+    from runtime.images import decode_image
+
+    pixels = np.asarray(decode_image(data, f"{source}: frame {number}"))
+    frame = frame_of(source, number, pixels, (time.perf_counter() - started) * 1000)
+    return replace(frame, encoded=data) if data.startswith(b"\xff\xd8") else frame

@@ -48,6 +48,12 @@ def scores(*classes: int, best: float = 0.8) -> NDArray[np.float32]:
     return rows
 
 
+def judged(classes: list[int]) -> Reference:
+    """A trained model that has all pictures right."""
+    answered = scores(*classes)
+    return Reference(Path("none.npz"), answered, one_hot(*classes), least_scores=(0.0,) * len(LABELS))
+
+
 def result(kind: str, reference: Reference, answered: NDArray[np.float32], **changes: Any) -> ExportResult:
     accuracy: Accuracy = reference.accuracy_of(answered)
     same = (reference.answers(answered) == reference.answers(reference.scores)).all(axis=1)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from converters.convert import Conversion
 from toolkit.cli import main
-from toolkit.commands.convert import export_table
+from toolkit.commands.convert import export_table, print_next
 from toolkit.tables import text_width
 
 pytest.importorskip("tensorflow")
@@ -48,7 +49,7 @@ def entry(**changes: Any) -> dict[str, Any]:
 
 def test_table() -> None:
     files = [entry(), entry(file="花.tflite (2)", accepted=False, unknown=4, unknown_changed=3)]
-    report = {"trained": {"accuracy": entry()["accuracy"], "unknown": 1}, "files": files}
+    report = {"trained": {"accuracy": entry()["accuracy"], "unknown": 1}, "files": files, "formats": []}
     lines = export_table(report).splitlines()
     measured = ["90.0% (N=10)", "59.6% - 98.2%"]
     header = ["file", "size", "test accuracy", "95 % interval", "drop", "better/worse", "agreement", "score diff"]
@@ -64,7 +65,8 @@ def test_table() -> None:
 
 def test_table_without_test_pictures() -> None:
     nothing = {"accuracy": None, "correct": 0, "images": 0, "interval_95": [0.0, 1.0]}
-    report = {"trained": {"accuracy": nothing, "unknown": 0}, "files": [entry(accuracy=nothing, accuracy_drop=None)]}
+    files = [entry(accuracy=nothing, accuracy_drop=None)]
+    report = {"trained": {"accuracy": nothing, "unknown": 0}, "files": files, "formats": []}
     assert "no test pictures" in export_table(report)
     assert "points" not in export_table(report)
 
@@ -76,7 +78,10 @@ def test_text(converted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0].startswith("the files are there and up to date")
     assert lines[1].startswith("file  ")
     assert [line.split()[0] for line in lines[3:6]] == ["(trained", "shapes_float32.tflite", "shapes_int8.tflite"]
-    assert lines[-2].startswith(f"files in {converted / 'export'}; export.html shows")
+    report = json.loads((converted / "export" / "export.json").read_bytes())
+    changed = any(entry["changed"][what] for entry in report["files"] for what in ("better", "worse", "other"))
+    shows = "the pictures whose answer changed" if changed else "the same"
+    assert lines[-2] == f"files in {converted / 'export'}; export.html shows {shows}"
     model = converted / "export" / "shapes_int8.tflite"
     assert lines[-1] == f"next: runtime classify --model '{model}' PICTURE"
     assert printed.err == ""
@@ -140,3 +145,13 @@ def test_bad_usage_is_one_line(
     assert printed.out == ""
     assert message in printed.err.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("worse", [[], [2]])
+def test_changed_pictures_are_spoken_of_where_there_are_some(
+    worse: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = {"better": [], "worse": worse, "other": [], "chance": 1.0}
+    report = {"files": [entry(kind="int8", changed=changed)], "formats": []}
+    print_next(Conversion(Path("export"), report, fresh=True))
+    assert ("whose answer changed" in capsys.readouterr().out) == bool(worse)

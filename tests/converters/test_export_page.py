@@ -102,7 +102,8 @@ def test_the_pictures_whose_answer_changed(report: dict[str, Any]) -> None:
 
 def test_no_picture_changed(reference: Reference) -> None:
     text = page(reports.report(reference, [result("float32", reference, reference.scores)])).text
-    assert "None: every file gives the trained model's answer on all pictures." in text
+    assert "No answer changed Every file gives the trained model's answer on all 6 pictures." in text
+    assert "Pictures whose answer changed" not in text
 
 
 def test_labels_that_are_not_known(reference: Reference) -> None:
@@ -122,7 +123,8 @@ def test_scores_that_were_not_kept(reference: Reference) -> None:
     made = reports.report(unknown, [result("int8", unknown, scores(1, 1, 2, 0, 1, 2))]) | {"test_scores": []}
     text = page(made).text
     assert "1 of 6; their scores are not kept where there are no test pictures." in text
-    assert "None: every file" not in text
+    assert "Pictures whose answer changed" in text
+    assert "Every file gives" not in text
 
 
 def test_multi_label_and_unknown(reference: Reference) -> None:
@@ -203,6 +205,29 @@ def test_extremes_of_the_plot(share: float) -> None:
     assert numbers
     assert all(0 <= n <= 360 for n in numbers)
     Parsed(svg)
+
+
+def test_nothing_is_cut_off_at_all_right() -> None:
+    """The slowest file has the largest dot, here where the picture ends."""
+    best = [Dot("float32", 13_000_000, 1.0, (0.98, 1.0), 9.0), Dot("int8", 3_500_000, 1.0, (0.98, 1.0), 30.0)]
+    svg = trade_off(best, 1.0, "accuracy")
+    for x, y, r in re.findall(r'cx="([\d.]+)" cy="([\d.]+)" r="([\d.]+)"', svg):
+        assert float(y) - float(r) > 1
+        assert float(x) + float(r) < 359
+    # Of "trained model", 11 units high, 80 wide, and the dots.
+    x, y = map(float, re.findall(r'<text x="([\d.]+)" y="([\d.]+)">trained model<', svg)[0])
+    for cx, cy, r in re.findall(r'cx="([\d.]+)" cy="([\d.]+)" r="([\d.]+)"', svg):
+        across = max(x - float(cx), 0.0, float(cx) - (x + 80))
+        assert across > float(r) * 0.7 or abs(y - 5 - float(cy)) > float(r) + 5
+
+
+def test_the_longest_tick_leaves_the_title_alone() -> None:
+    svg = trade_off([Dot("a", 1, 0.995, None, 1.0), Dot("b", 2, 1.0, None, 1.0)], None, "agreement")
+    ticks = re.findall(r'<text class="end" x="([\d.]+)" y="[\d.]+">([^<]+)<', svg)
+    assert ("99.5 %") in [text for _, text in ticks]
+    title = float(re.search(r"translate\(([\d.]+) \d+\) rotate", svg)[1])  # type: ignore[index]
+    # 11 units are a letter's height; a digit of the widest of the page's fonts is 0.64 of that.
+    assert all(float(end) - 0.64 * 11 * len(text) > title + 3 for end, text in ticks)
 
 
 def test_no_file_no_plot() -> None:

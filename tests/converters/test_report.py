@@ -14,8 +14,6 @@ from converters.reference import Reference
 from converters.report import (
     REPORT_VERSION,
     export_key,
-    hand_over,
-    put_page,
     read_report,
     report_bytes,
 )
@@ -63,31 +61,6 @@ def test_content(reference: Reference, tmp_path: Path) -> None:
     assert entry["operators"][0] == {"name": "CONV_2D", "version": 3, "count": 14}
     assert (entry["latency_ms"], entry["latency_one_thread_ms"], entry["peak_memory"]) == (3.25, 5.5, 12_000_000)
     assert json.loads(report_bytes(report)) == report
-
-
-def test_files_report_and_page_are_handed_over(reference: Reference, tmp_path: Path) -> None:
-    scratch, target = tmp_path / "scratch", tmp_path / "export"
-    scratch.mkdir()
-    target.mkdir()
-    file, report = made(reference, scratch)
-    (target / "export.json").write_text(json.dumps(VERSION_1))
-    (target / "old_int8.tflite").write_bytes(b"old")
-    (target / "mine.html").write_text("of the user")
-    assert hand_over([file], report, target, b"<html>") == ["old_int8.tflite"], "an earlier version's files are known"
-    assert {path.name for path in target.iterdir()} == {
-        "export.html",
-        "export.json",
-        "flowers_int8.tflite",
-        "mine.html",
-    }
-    assert (target / "export.html").read_bytes() == b"<html>"
-    assert read_report(target) == report
-
-
-def test_the_page_alone(tmp_path: Path) -> None:
-    put_page(tmp_path, b"new")
-    put_page(tmp_path, b"newer")
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"export.html": b"newer"}
 
 
 def test_an_earlier_version_is_not_up_to_date(tmp_path: Path) -> None:

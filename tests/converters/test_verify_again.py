@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from converters.min_runtime import MinRuntime
 from converters.options import ConvertOptions
 from converters.reference import Reference
 from converters.report import export_key, make_report, report_bytes
+from converters.verification import Verification
 from converters.verify import verify_file
-from converters.verify_again import Verification, VerifyOptions, verify_again
+from converters.verify_again import VerifyOptions, verify_again
 from runtime.errors import ModelError
 from runtime.spec import LabelList, ModelSpec
 from tests.converters import small_nets
@@ -115,6 +117,17 @@ def test_a_file_that_was_changed(model: Path, against: Against, spec: ModelSpec)
     verification = verify_again(model, against)
     assert [check.name for check in verification.failed] == ["unchanged"]
     assert "in export.json" in text(verification, "unchanged")
+
+
+@pytest.mark.parametrize("kept", [0, 50, -1])
+def test_a_file_without_its_archive(model: Path, against: Against, kept: int) -> None:
+    content = model.read_bytes()
+    with zipfile.ZipFile(model) as archive:
+        start = min(info.header_offset for info in archive.infolist())
+    model.write_bytes(content[: start + kept] if kept >= 0 else content[:kept])
+    verification = verify_again(model, against, ANY)
+    assert states(verification)["whole"] == "failed"
+    assert text(verification, "whole").startswith("the archive with spec.json, labels.txt behind the model is missing")
 
 
 def test_a_float_file_that_is_called_int8(net: Net, model: Path, against: Against, spec: ModelSpec) -> None:

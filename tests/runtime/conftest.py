@@ -90,3 +90,17 @@ def run_module() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, env=environment, check=False, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video: four red frames, four blue ones, four red ones; a second and more at its own speed."""
+    cv2 = pytest.importorskip("cv2")
+    path = tmp_path_factory.mktemp("clip") / "clip 花.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    assert writer.isOpened()
+    for colour in ("red", "blue", "red"):
+        for _ in range(4):
+            writer.write(np.full((48, 64, 3), COLOURS[colour][::-1], np.uint8))
+    writer.release()
+    return path

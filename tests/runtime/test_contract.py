@@ -36,6 +36,46 @@ def test_a_third_party_file(thirdparty: Path) -> None:
     assert contract.labels[286] == "Egyptian cat"
     assert contract.labels == read_label_file(thirdparty / LABELS)
     assert contract.labels_from == f"metadata ({LABELS})"
+    assert contract.warnings == ()
+
+
+def archive_start(path: Path) -> int:
+    with zipfile.ZipFile(path) as archive:
+        return min(info.header_offset for info in archive.infolist())
+
+
+@pytest.mark.parametrize("kept", [0, 1, 20, 5000, -1])
+def test_an_archive_that_was_cut_short(thirdparty: Path, tmp_path: Path, kept: int) -> None:
+    """Its metadata announce the labels, however little is left of the archive."""
+    start, content = archive_start(thirdparty / REAL), (thirdparty / REAL).read_bytes()
+    path = tmp_path / "m.tflite"
+    path.write_bytes(content[: start + kept] if kept >= 0 else content[:kept])
+    contract = read_contract(path)
+    told = (
+        f"{path}: the archive with {LABELS} behind the model is missing or cut short; copy or download the file again"
+    )
+    assert contract.warnings == (f"{told}; classes are shown by number",)
+    assert contract.labels_from == "none"
+    names = Overrides(labels=thirdparty / LABELS)
+    assert read_contract(path, names).warnings == (told,), "the normalisation went with it"
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_cut_archive_that_no_metadata_announce(save_model: SaveModel, method: int) -> None:
+    path = save_model(mean_colour_model())
+    bare, overrides = path.read_bytes(), Overrides(mean=(127.5,), std=(127.5,))
+    with zipfile.ZipFile(path, "a", method) as archive:
+        archive.writestr("labels.txt", "a\nb\nc\n" * 100)
+        archive.writestr("spec.txt", "x" * 100)
+    whole = path.read_bytes()
+    assert "missing or cut short" not in read_contract(path, overrides).warnings[0]
+    for length in (len(bare) + 8, len(bare) + 40, len(whole) - 100, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        (warning,) = read_contract(path, overrides).warnings
+        assert "the archive behind the model is missing or cut short" in warning
+    for behind in (b"", bytes(100), b"signature PK\3\4" + bytes(40), b"PK\3"):
+        path.write_bytes(bare + behind)  # nothing of an archive
+        assert "missing or cut short" not in read_contract(path, overrides).warnings[0]
 
 
 def test_the_users_word_goes_first(save_model: SaveModel, tmp_path: Path) -> None:

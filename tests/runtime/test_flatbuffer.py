@@ -4,7 +4,6 @@ import random
 import struct
 import subprocess
 import sys
-import time
 
 import flatbuffers
 import pytest
@@ -152,10 +151,8 @@ def test_many_offsets_to_one_table_end_at_the_budget() -> None:
     # Each entry counts from its own place, so all point at the same table behind the vector.
     entries = struct.pack(f"<{count}I", *range(4 * count + 4, 4, -4))
     data = table(struct.pack("<II", 4, count) + entries + inner, (4,))
-    started = time.perf_counter()
     with pytest.raises(ModelError, match="more elements than any real file"):
         Buffer(data).root().tables(0)
-    assert time.perf_counter() - started < 5
 
 
 def test_the_budget_covers_repeated_reads() -> None:

@@ -24,7 +24,9 @@ for name in names:
 COMMANDS = [
     ("runtime.cli", "--help"),
     ("runtime.cli", "classify", "--help"),
+    ("runtime.cli", "serve", "--help"),
     ("runtime.cli", "info", "--help"),
+    ("runtime.cli", "benchmark", "--help"),
     ("toolkit.cli", "--help"),
     ("toolkit.cli", "train", "--help"),
     ("toolkit.cli", "convert", "--help"),

@@ -124,7 +124,7 @@ def test_the_command_on_an_image_sequence(frames: str, colours: Path, run_module
         ("empty.mp4", b"", "empty.mp4: not a video that OpenCV can read"),
         ("text.mp4", b"hello\n", "text.mp4: not a video that OpenCV can read"),
         ("none.mp4", None, "none.mp4: no such video file, or a stream that cannot be opened"),
-        ("%03d.jpg", None, "%03d.jpg: no such video file"),
+        ("%03d.jpg", None, "%03d.jpg: no such pictures"),
         ("two\nlines.avi", None, "two\\nlines.avi': no such video file"),
     ],
 )

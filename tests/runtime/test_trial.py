@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.errors import ModelError, UsageError
-from runtime.options import ModelOptions
+from runtime.errors import ModelError
+from runtime.load_request import LoadRequest
 from runtime.trial import try_model
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -25,17 +25,15 @@ def stand_in(folder: Path, action: str) -> None:
 
 
 def test_a_sound_model(colours: Path) -> None:
-    try_model(ModelOptions(colours))
+    try_model(LoadRequest(colours))
 
 
-def test_what_is_refused_is_said_when_it_is_loaded(tmp_path: Path) -> None:
+def test_what_the_child_refuses_is_said(tmp_path: Path, thirdparty: Path) -> None:
     (tmp_path / "text.tflite").write_text("no model")
-    try_model(ModelOptions(tmp_path / "text.tflite"))
-
-
-def test_no_model() -> None:
-    with pytest.raises(UsageError, match=r"--model none.tflite: no such file"):
-        try_model(ModelOptions(Path("none.tflite")))
+    with pytest.raises(ModelError, match=r"text\.tflite"):
+        try_model(LoadRequest(tmp_path / "text.tflite"))
+    with pytest.raises(ModelError, match="is no picture classifier"):
+        try_model(LoadRequest(thirdparty / "model_invoking_error.tflite"))
 
 
 @pytest.mark.parametrize(
@@ -50,15 +48,15 @@ def test_a_crash(tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch,
     stand_in(tmp_path, action)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModelError, match=text):
-        try_model(ModelOptions(colours))
+        try_model(LoadRequest(colours))
 
 
 def test_a_model_that_never_answers(tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, "signal.pause()")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("runtime.trial._PATIENCE", 1.0)
-    with pytest.raises(ModelError, match="the model does not answer within 1 s"):
-        try_model(ModelOptions(colours))
+    with pytest.raises(ModelError, match="the model did not answer within 1 s"):
+        try_model(LoadRequest(colours))
 
 
 def test_a_camera_is_not_opened_for_it(tmp_path: Path, colours: Path, run_module: Run) -> None:

@@ -23,6 +23,7 @@ def mean_colour_model(
     inputs: int = 1,
     channels: int = 3,
     signature: list[int] | None = None,
+    custom: str = "Nonsense",
 ) -> bytes:
     """(1, height, width, channels) -> (1, channels), the mean over the picture in the input's own numbers.
 
@@ -35,6 +36,7 @@ def mean_colour_model(
         inputs: number of inputs; the mean is that of the first.
         channels: of the input.
         signature: shape signature of the input; -1 stands for any size.
+        custom: name of the custom operator.
     """
     kind = DTYPES[dtype]
     tensors = [
@@ -52,7 +54,7 @@ def mean_colour_model(
         options.beta = 1.0
         softmax = (schema.BuiltinOptions.SoftmaxOptions, options) if then == "SOFTMAX" else (0, None)
         steps.append(_operator(1, [2], 3, *softmax))
-        codes.append(_code(OPERATORS[then], "Nonsense" if then == "custom" else None))
+        codes.append(_code(OPERATORS[then], custom if then == "custom" else None))
     graph = schema.SubGraphT()
     first_output = len(tensors) - 1
     tensors += [_tensor(f"more{n}", [1, *size, channels], kind) for n in range(1, inputs)]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from runtime.errors import DataError, UsageError
+from runtime.errors import DataError, ImageError, UsageError
 from tests.toolkit.pictures import make_classes, picture, png, reasons
+from toolkit import dataset
 from toolkit.dataset import check_counts, index_folder
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
@@ -32,6 +34,40 @@ def test_nested_folders_belong_to_their_class(tmp_path: Path) -> None:
     make_classes(tmp_path, {"a": 2, "b": 2})
     make_classes(tmp_path / "a", {"more/deep": 3}, start=50)
     assert index_folder(tmp_path).counts() == [5, 2]
+
+
+@pytest.mark.parametrize("group_bytes", [1, 8 << 20])
+def test_pictures_are_expected_before_they_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group_bytes: int
+) -> None:
+    monkeypatch.setattr(dataset, "_GROUP_BYTES", group_bytes)
+    make_classes(tmp_path, {"a": 25, "b": 25})
+    (tmp_path / "a" / "00_broken.jpg").write_bytes(b"no picture")
+    expected: set[str] = set()
+    groups: list[int] = []
+    seen: dict[str, Path] = {}
+
+    def expect(digests: Sequence[str]) -> None:
+        groups.append(len(digests))
+        expected.update(digests)
+
+    def look(digest: str, image: Image.Image, path: Path) -> None:
+        assert digest in expected
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
+        if path.parent.name == "b" and len(seen) % 5 == 0:
+            seen[digest] = path
+            raise ImageError(f"{path}: not to be liked")
+        seen[digest] = path
+
+    index = index_folder(tmp_path, look=look, expect=expect)
+    assert len(seen) == len(expected) == sum(groups) == 50
+    assert max(groups) == (1 if group_bytes == 1 else 16)
+    assert [image.path for image in index.images] == sorted(image.path for image in index.images)
+    assert all(seen[image.digest] == image.path for image in index.images)
+    disliked = [file for file in index.skipped if file.reason == "not to be liked"]
+    assert disliked
+    assert len(index.images) == 50 - len(disliked)
+    assert len(index.skipped) == 1 + len(disliked)
 
 
 def test_upper_case_endings(tmp_path: Path) -> None:

@@ -44,6 +44,19 @@ def test_the_gradient_is_that_of_the_loss(task: Task) -> None:
         assert slope == pytest.approx(float(gradient[index]), rel=1e-2, abs=2e-3)
 
 
+@pytest.mark.parametrize("classes", [2, 5, 32, 33, 200])
+def test_losses_and_scores_are_those_of_the_formula(classes: int) -> None:
+    random = np.random.default_rng(classes)
+    logits = random.normal(size=(50, 3, classes)).astype(np.float32) * 10
+    targets = random.dirichlet(np.ones(classes), size=(50, 1)).astype(np.float32)
+    losses, scores = losses_and_scores(logits, targets, "single-label")
+    exponentials = np.exp(logits.astype(np.float64))
+    expected = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    assert losses.dtype == scores.dtype == np.float32
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(losses, -(targets * np.log(expected)).sum(axis=-1), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("task", ["single-label", "multi-label"])
 def test_nothing_near_is_better(task: Task) -> None:
     """The objective is convex: where no neighbour is lower by more than rounding, that is the minimum."""

@@ -50,7 +50,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, TrainOptions], tuple
         before: list[int] = []
 
         def notify(line: str) -> None:
-            if line == "Writing the model":
+            if line.startswith("calibration: "):
                 before.append(decoded["pictures"])
 
         return train(pictures, options, notify), before[0]

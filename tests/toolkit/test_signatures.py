@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -119,6 +120,31 @@ def test_threads_share_it_and_features_beside_it_stay(shapes: Path, tmp_path: Pa
         np.testing.assert_array_equal(first.bits, second.bits)
     with FeatureCache(tmp_path / "features.sqlite") as features:
         np.testing.assert_array_equal(features.get(space, [other])[other], np.arange(5))
+
+
+def test_several_are_looked_up_at_once(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [path.read_bytes() for path in sorted(shapes.glob("*/*.jpg"))[:6]]
+    digests = [digest_of(data) for data in files]
+    with SignatureCache(tmp_path) as cache:
+        cache.expect(digests)  # none is there yet
+        known = [cache.signature(digest, open_image(data, "x")) for digest, data in zip(digests, files, strict=True)]
+    asked: list[list[str]] = []
+    get = FeatureCache.get
+
+    def counted(self: FeatureCache, space: str, contents: Iterable[str]) -> dict[str, np.ndarray]:
+        asked.append(list(contents))
+        return get(self, space, asked[-1])
+
+    monkeypatch.setattr(FeatureCache, "get", counted)
+    with SignatureCache(tmp_path) as cache:
+        cache.expect(digests[:5])
+        for digest, data, first in zip(digests, files, known, strict=True):
+            image = open_image(data, "x")
+            again = cache.signature(digest, image)
+            np.testing.assert_array_equal(again.bits, first.bits)
+            assert again.spread == pytest.approx(first.spread)
+        cache.signature(digests[0], open_image(files[0], "x"))  # a copy of the first
+    assert asked == [digests[:5], [digests[5]], [digests[0]]]
 
 
 def test_a_damaged_cache_begins_anew(shapes: Path, tmp_path: Path) -> None:

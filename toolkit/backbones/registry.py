@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from toolkit.backbones.catalog import Architecture
 from toolkit.backbones.keras_body import KerasBody, layered_body
 from toolkit.backbones.keras_graph import build_backbone
@@ -146,5 +148,6 @@ def digest_of(arrays: Arrays) -> str:
     """Hex sha256 over names and contents."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
-        digest.update(name.encode() + array.tobytes())
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -162,7 +162,7 @@ def run(args: argparse.Namespace) -> int:
         raise
     _print(conversion, args.json)
     if not args.json:
-        _print_next(conversion)
+        print_next(conversion)
     return 0
 
 
@@ -234,6 +234,12 @@ def export_table(report: dict[str, Any]) -> str:
             rows.append(
                 [f"  on {entry['floor']['interpreter']}", "", *figures(entry["floor"]), *costs(entry["floor"]), ""]
             )
+    for entry in report["formats"]:
+        if proof := entry.get("proof"):
+            name, size = shown(entry["files"][-1]["file"]), f"{proof['bytes'] / 1e6:.2f} MB"
+            rows.append([name, size, *figures(proof), *costs(proof), str(proof["unknown"])])
+            if micro := entry.get("micro"):
+                rows.append([f"  on {micro['interpreter']}", "", *figures(micro), "", "", "", str(micro["unknown"])])
     return render_table(header, rows)
 
 
@@ -244,11 +250,14 @@ def _accuracy(accuracy: dict[str, Any]) -> list[str]:
     return [f"{accuracy['accuracy']:.1%} (N={accuracy['images']})", f"{low:.1%} - {high:.1%}"]
 
 
-def _print_next(conversion: Conversion) -> None:
+def print_next(conversion: Conversion) -> None:
+    """Where the files are, and what to do with them."""
     files = [entry for entry in conversion.report["files"] if entry["accepted"]]
     if not files:
         return
     facts = next((entry for entry in files if entry["kind"] == "int8"), files[-1])
     print(f"latency: one picture, {facts['interpreter']}, on this machine")
-    print(f"files in {shown(conversion.folder)}; export.html shows the pictures whose answer changed")
+    changed = any(entry["changed"][what] for entry in files for what in ("better", "worse", "other"))
+    more = "; export.html shows the pictures whose answer changed" if changed else "; export.html shows the same"
+    print(f"files in {shown(conversion.folder)}{more}")
     print(f"next: runtime classify --model {shlex.quote(str(conversion.folder / facts['file']))} PICTURE")

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Add everything but what scripts of retrain.py and TensorFlow use."""
     parser.add_argument("image_dir", nargs="?", metavar="IMAGE_DIR", type=Path, help="a folder per class")
+    _add_network(parser)
+    _add_places(parser)
+    _add_data(parser.add_argument_group("pictures"))
+    _add_views(parser.add_argument_group("views: random variants of the training pictures"))
+    _add_head(parser.add_argument_group("the classifier and its answers"))
+    _add_tuning(parser.add_argument_group("--mode finetune and scratch"))
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode",
         choices=["bottleneck", "finetune", "scratch"],
@@ -58,6 +67,9 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the classifier sees of the last feature map: avg, the mean of each channel, or avg-max, its largest "
         "value as well, which costs the device next to nothing (default: avg)",
     )
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-dir", metavar="DIR", type=Path, default=Path("model"), help="for the bundle (default: model)"
     )
@@ -77,10 +89,6 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of all that is random (default: 0)")
     parser.add_argument("--json", action="store_true", help="the result as one JSON object on standard output")
-    _add_data(parser.add_argument_group("pictures"))
-    _add_views(parser.add_argument_group("views: random variants of the training pictures"))
-    _add_head(parser.add_argument_group("the classifier and its answers"))
-    _add_tuning(parser.add_argument_group("--mode finetune and scratch"))
 
 
 def _add_data(group: argparse._ArgumentGroup) -> None:

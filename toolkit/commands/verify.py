@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from runtime.command import HelpFormatter
 
 if TYPE_CHECKING:
-    from converters.verify_again import Verification
+    from converters.verification import Verification
 
 _DESCRIPTION = """\
 Prove a .tflite file again: that it is the one export.json speaks of, that it is what its name says, that its

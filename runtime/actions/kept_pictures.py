@@ -1,0 +1,152 @@
+"""A folder of pictures that does not outgrow its limit."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from runtime.errors import UsageError
+from runtime.file_kind import shown
+
+# One line for each picture that was put there, oldest first: its bytes, a space, its path in the folder.
+_LIST = ".runtime-saved"
+
+
+class KeptPictures:
+    """Puts pictures into a folder; the oldest that it put there itself go when they take more than the limit.
+
+    Which ones those are stands in a file in the folder, ``.runtime-saved``. What somebody else put there, moved
+    elsewhere, renamed or changed is neither counted nor removed.
+
+    Args:
+        folder: of all pictures; made if missing.
+        limit: bytes; None means none.
+        replace: whether the oldest go; else nothing more is taken.
+
+    Raises:
+        UsageError: the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: Path, limit: int | None, *, replace: bool) -> None:
+        self._folder, self._limit, self._replace = folder, limit, replace
+        self._kept: deque[tuple[int, str]] = deque()
+        self._bytes = 0
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._read_list()
+            with _full_disk_ignored():
+                self._write_list()
+        except OSError as error:
+            raise UsageError(f"--save {shown(folder)}: cannot be written to: {error.strerror or error}") from error
+
+    def put(self, data: bytes, place: str, stem: str, suffix: str) -> bool:
+        """Keep a picture; False where the limit is reached.
+
+        A file is there whole or not at all. The same bytes under the same name are kept once; others of that name get
+        a number behind it.
+
+        Args:
+            data: of the file.
+            place: folder in the folder.
+            stem: name without its ending.
+            suffix: the ending, with its dot.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        folder = self._folder / place
+        name = self._free_name(folder, stem, suffix, data)
+        if name is None:
+            return True
+        if self._limit is not None and not self._make_room(len(data), self._limit):
+            return False
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_whole(folder / name, data)
+        entry = (len(data), f"{place}/{name}")
+        self._kept.append(entry)
+        self._bytes += entry[0]
+        with (self._folder / _LIST).open("ab") as file:
+            file.write(_line(entry))
+        return True
+
+    def _make_room(self, size: int, limit: int) -> bool:
+        if size > limit or (self._bytes + size > limit and not self._replace):
+            return False
+        removed = False
+        while self._kept and self._bytes + size > limit:
+            entry = self._kept.popleft()
+            self._bytes -= entry[0]
+            if self._is_ours(entry):
+                (self._folder / entry[1]).unlink(missing_ok=True)
+            removed = True
+        # The list is written anew now and then only: it names a few that are gone meanwhile, which does no harm.
+        if removed and (self._folder / _LIST).stat().st_size > 2 * sum(map(len, map(_line, self._kept))) + 4096:
+            self._write_list()
+        return True
+
+    def _free_name(self, folder: Path, stem: str, suffix: str, data: bytes) -> str | None:
+        """A name that nothing has yet; None where the picture is there already."""
+        number = 1
+        while True:
+            name = f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}"
+            path = folder / name
+            if not os.path.lexists(path):
+                return name
+            if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+                return None
+            number += 1
+
+    def _is_ours(self, entry: tuple[int, str]) -> bool:
+        path = self._folder / entry[1]
+        try:
+            return path.is_file() and not path.is_symlink() and path.stat().st_size == entry[0]
+        except OSError:
+            return False
+
+    def _read_list(self) -> None:
+        try:
+            lines = (self._folder / _LIST).read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return
+        for line in lines:
+            size, _, name = line.partition(b" ")
+            path = os.fsdecode(name)
+            # Two names, no more: a list that somebody made up must not lead elsewhere.
+            if not size.isdigit() or path.count("/") != 1 or ".." in path.split("/") or path.startswith("/"):
+                continue
+            entry = (int(size), path)
+            if self._is_ours(entry):
+                self._kept.append(entry)
+                self._bytes += entry[0]
+
+    def _write_list(self) -> None:
+        _write_whole(self._folder / _LIST, b"".join(map(_line, self._kept)))
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    half = path.with_name(f".{path.name.lstrip('.')}.part")
+    try:
+        half.write_bytes(data)
+        half.replace(path)
+    except OSError:
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _full_disk_ignored() -> Iterator[None]:
+    """A disk that is full now may have room later: a service is started all the same."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+            raise
+
+
+def _line(entry: tuple[int, str]) -> bytes:
+    return b"%d %s\n" % (entry[0], os.fsencode(entry[1]))

@@ -1,0 +1,67 @@
+"""Lines in the log about what goes wrong again and again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TextIO
+
+# The same line is written again after so many seconds at the soonest: at first, and doubled each time, at most.
+_FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
+# Different lines that are remembered.
+_REMEMBERED = 20
+
+
+class Said:
+    """Writes lines to the log; what was just said is not said again, but counted.
+
+    A broker that is away for a week or a full disk must not fill the journal. Threads may share it.
+
+    Args:
+        log: where lines go.
+        name: what stands before each, the option that the user gave say.
+    """
+
+    def __init__(self, log: TextIO, name: str) -> None:
+        self._log, self._name = log, name
+        self._lock = threading.Lock()
+        self._lines: dict[str, _Line] = {}
+
+    def say(self, line: str) -> None:
+        """Write the line, unless the same was written not long ago."""
+        now = time.monotonic()
+        with self._lock:
+            before = self._lines.get(line)
+            if before is None:
+                if len(self._lines) >= _REMEMBERED:
+                    del self._lines[next(iter(self._lines))]
+                self._lines[line] = _Line(now)
+            elif now - before.moment < before.pause:
+                before.again += 1
+                return
+            count = f" ({before.again + 1} times)" if before is not None and before.again else ""
+            if before is not None:
+                before.moment, before.again, before.pause = now, 0, min(2 * before.pause, _LONGEST_PAUSE)
+            self._write(f"{self._name}: {line}{count}\n")
+
+    def forget(self) -> None:
+        """The trouble is over: the next one is news, even if it is the same."""
+        with self._lock:
+            self._lines.clear()
+
+    def _write(self, line: str) -> None:
+        try:
+            self._log.write(line)
+            self._log.flush()
+        except (OSError, ValueError):  # nobody reads the log any more; ValueError: it is closed
+            pass
+
+
+@dataclass
+class _Line:
+    """When a line was written, how long it is not written again, and how often it should have been meanwhile."""
+
+    moment: float
+    pause: float = _FIRST_PAUSE
+    again: int = 0

@@ -1,0 +1,1 @@
+"""Looks at a device, and says for each fault how it is mended."""

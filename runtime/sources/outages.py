@@ -1,0 +1,50 @@
+"""When a source that broke is opened again, and what is said of it meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from runtime.errors import one_line
+
+# Pauses before a source that broke is opened again, seconds: doubled each time, up to the longest.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+# A camera that stays away is told of every so many seconds: a year of it must not fill the log.
+_REMINDER = 600.0
+
+
+class Outages:
+    """Counts a source's outages, and paces the tries to open it again.
+
+    Args:
+        log: told in one line when the source breaks, while it stays away, and when it is back.
+    """
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self.count = 0
+        self._log = log
+        self._pause = 0.0
+        self._begun = self._said = 0.0
+
+    def pause_after(self, error: BaseException) -> float:
+        """Seconds to wait before the next try."""
+        now = time.monotonic()
+        if not self._pause:
+            self.count += 1
+            self._begun = self._said = now
+            self._pause = _FIRST_PAUSE
+            self._log(f"{one_line(error)}; opening it again")
+        elif self._pause < _LONGEST_PAUSE:
+            self._said = now
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            self._log(f"{one_line(error)}; next try in {self._pause:g} s")
+        elif now - self._said >= _REMINDER:
+            self._said = now
+            self._log(f"{one_line(error)}; away for {(now - self._begun) / 60:.0f} minutes")
+        return self._pause
+
+    def over(self, name: str) -> None:
+        """The source gives frames."""
+        if self._pause:
+            self._pause = 0.0
+            self._log(f"--camera {name}: back after {time.monotonic() - self._begun:.0f} s")

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import shlex
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runtime.errors import UsageError
+from runtime.service.install import install
+from runtime.service.notify import Notifier
+from runtime.service.unit import UnitOptions, quoted, unit_text
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+COMMAND = ("classify", "--camera", "0", "--model", "/opt/it's 100% $HOME/花 a.tflite")
+ANALYZE = shutil.which("systemd-analyze")
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("user", ["", "root"])
+def test_systemd_finds_no_fault_in_the_unit(user: str, tmp_path: Path) -> None:
+    options = UnitOptions(
+        ("/bin/true", *COMMAND), user=user, groups=("video",), folder=tmp_path, writable=(tmp_path,), memory="40%"
+    )
+    path = tmp_path / "edge-classifier.service"
+    path.write_text(unit_text(options))
+    done = subprocess.run([str(ANALYZE), "verify", path], capture_output=True, text=True, check=False)
+    about_ours = [line for line in done.stderr.splitlines() if "edge-classifier" in line]
+    assert (done.returncode, about_ours) == (0, [])
+
+
+@pytest.mark.skipif(shutil.which("systemd-escape") is None, reason="systemd is not installed")
+def test_the_unit_holds_all_that_a_year_needs(tmp_path: Path) -> None:
+    text = unit_text(UnitOptions(("/bin/runtime", *COMMAND), watchdog=20, memory="128M", groups=("video", "gpio")))
+    for line in (
+        "Type=notify",
+        "Restart=always",
+        "WatchdogSec=20",
+        "MemoryMax=128M",
+        "DynamicUser=true",
+        "SupplementaryGroups=video",
+        "SupplementaryGroups=gpio",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+        "WantedBy=multi-user.target",
+    ):
+        assert line in text.splitlines()
+
+
+def test_words_as_systemd_reads_them() -> None:
+    assert [quoted(word) for word in ("plain-1.0", "", "a b", 'say "x"', "50%", "$HOME", "back\\slash", "花")] == [
+        "plain-1.0",
+        '""',
+        '"a b"',
+        '"say \\"x\\""',
+        "50%%",
+        "$$HOME",
+        '"back\\\\slash"',
+        '"花"',
+    ]
+    with pytest.raises(UsageError, match="line break"):
+        quoted("two\nlines")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "../x"}, "--name must be"),
+        ({"name": ""}, "--name must be"),
+        ({"user": "Robert'; --"}, "--user must be"),
+        ({"memory": "much"}, "--memory must be"),
+        ({"watchdog": 1}, "--watchdog must be 5 to 3600"),
+        ({"folder": Path("/two\nlines")}, "line break"),
+    ],
+)
+def test_what_no_unit_can_hold(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        unit_text(UnitOptions(("/bin/true",), **options))  # type: ignore[arg-type]
+
+
+def test_the_command_shows_and_writes_a_unit(run_module: Run, tmp_path: Path) -> None:
+    shown = run_module("install-service", "--user", "root", "--output", "-", "--", *COMMAND, cwd=tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    (line,) = [line for line in shown.stdout.splitlines() if line.startswith("ExecStart=")]
+    words = shlex.split(line.removeprefix("ExecStart=").replace("%%", "%").replace("$$", "$"))
+    assert tuple(words[-len(COMMAND) :]) == COMMAND
+    path = tmp_path / "door.service"
+    for _ in range(2):  # the second time it replaces its own
+        done = run_module("install-service", "--user", "root", "--output", str(path), "--", *COMMAND, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, f"written: {path}\n")
+        assert path.read_text() == shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name the command that is to run, behind --"),
+        (["--", "info", "x.tflite"], "must be serve or classify, with options; got info"),
+        (["--", "classify", "photo.jpg"], "a service needs a camera"),
+        (["--", "classify", "--camera", "0", "--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--", "classify", "--camera", "0", "--top-k", "many"], "--top-k: must be a whole number; got 'many'"),
+        (["--", "classify", "--camera", "0", "--help"], "--help is no command for a service"),
+        (["--user", "nobody-of-that-name", "--", *COMMAND], "there is no such user"),
+    ],
+)
+def test_no_service_for_this(words: list[str], message: str, run_module: Run) -> None:
+    done = run_module("install-service", "--output", "-", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_other_peoples_units_stay(run_module: Run, tmp_path: Path) -> None:
+    path = tmp_path / "ssh.service"
+    path.write_text("[Unit]\n")
+    done = run_module("install-service", "--user", "root", "--output", str(path), "--", *COMMAND)
+    assert done.returncode == 1
+    assert "was not written by runtime" in done.stderr
+    assert path.read_text() == "[Unit]\n"
+
+
+def test_a_folder_that_is_not_there(run_module: Run, tmp_path: Path) -> None:
+    path = tmp_path / "none" / "x.service"
+    done = run_module("install-service", "--user", "root", "--output", str(path), "--", *COMMAND)
+    assert done.returncode == 1
+    assert "cannot be written: No such file or directory" in done.stderr
+
+
+def test_its_own_user_must_be_able_to_read_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sys
+
+    monkeypatch.chdir("/")
+    monkeypatch.setattr("runtime.service.install.sys.executable", shutil.which("sh"))
+    monkeypatch.setattr("runtime.service.install.__file__", shutil.which("sh"))
+    (tmp_path / "closed").mkdir(mode=0o700)
+    model = tmp_path / "closed" / "m.tflite"
+    model.touch()
+    for folder in [tmp_path, *tmp_path.parents]:  # pytest's own folders are closed too
+        if str(folder).startswith("/tmp/"):
+            folder.chmod(0o755)
+    words = ["classify", "--camera", "0", "--model", str(model)]
+    with pytest.raises(UsageError, match=r"closed is closed to others; say --user \w+, or move"):
+        install("x", "", "256M", 30, "-", words, sys.stdout, sys.stderr)
+    model.parent.chmod(0o755)
+    assert install("x", "", "256M", 30, "-", words, sys.stdout, sys.stderr) == 0
+    assert "DynamicUser=true" in capsys.readouterr().out
+
+
+def test_signs_of_life(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(5)
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "3600000000"})
+        notifier.ready("花 two\nlines")
+        assert manager.recv(1000).decode() == "READY=1\nSTATUS=花 two lines"
+        for _ in range(3):
+            notifier.beat()
+        notifier.stopping()
+        assert [manager.recv(1000), manager.recv(1000)] == [b"WATCHDOG=1", b"STOPPING=1"]
+
+
+def test_an_abstract_socket() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("\0edge-export-test")
+        manager.settimeout(5)
+        Notifier({"NOTIFY_SOCKET": "@edge-export-test"}).stopping()
+        assert manager.recv(1000) == b"STOPPING=1"
+
+
+@pytest.mark.parametrize("address", ["", "relative", "/nowhere/at/all", "@nobody-listens"])
+def test_nobody_listens(address: str) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "garbage"})
+    notifier.ready("x")
+    notifier.beat()
+    notifier.stopping()
+
+
+def test_a_watchdog_of_another_process(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        meant = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}
+        Notifier(meant).beat()
+        with pytest.raises(BlockingIOError):
+            manager.recv(1000)
