@@ -73,7 +73,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "EXPAND_DIMS": (1,),
 }
 _MAX_RANK = 8
-# Operators that calculate, and abort or read beyond the end on whole numbers without a scale, or on texts.
+# Operators that calculate, and read beyond the end on texts and handles.
 _ARITHMETIC = frozenset(
     {
         "ADD",
@@ -106,6 +106,21 @@ _ARITHMETIC = frozenset(
         "SUM",
         "TANH",
         "TRANSPOSE_CONV",
+    }
+)
+# Of these the ones that move, pick or average numbers, which needs no scale; the others abort without one.
+_UNSCALED = frozenset(
+    {
+        "AVERAGE_POOL_2D",
+        "CONCATENATION",
+        "MAX_POOL_2D",
+        "MEAN",
+        "PAD",
+        "RELU",
+        "RELU6",
+        "RESIZE_BILINEAR",
+        "RESIZE_NEAREST_NEIGHBOR",
+        "SUM",
     }
 )
 _NUMBERS = frozenset({"float32", "float16", "bfloat16", "int4", "int8", "uint8", "int16", "int32", "int64", "bool"})
@@ -202,7 +217,9 @@ class TensorUse:
     def _check_numbers(self, name: str, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
         for index in (*inputs, *outputs):
             dtype, _, scaled = self._kinds[index] if index >= 0 else ("float32", 0, False)
-            if dtype not in _NUMBERS or (dtype in ("uint8", "int8") and not scaled):
+            if dtype not in _NUMBERS:
+                raise ModelError(f"an operator {name} cannot work on tensor {index}, which is of kind {dtype}")
+            if dtype in ("uint8", "int8") and not scaled and name not in _UNSCALED:
                 raise ModelError(f"an operator {name} cannot work on tensor {index}, {dtype} without a scale")
         if name in _SAME and inputs and outputs:
             one, other = self._kinds[inputs[0]][0], self._kinds[outputs[0]][0]

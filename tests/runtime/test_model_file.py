@@ -439,7 +439,7 @@ def test_kinds_of_numbers_that_do_not_go_together(read: Callable[[Any], ModelFil
     with pytest.raises(ModelError, match="SOFTMAX makes bool of float32"):
         read(made)
     made.subgraphs[0].tensors[1].type = TENSOR.STRING
-    with pytest.raises(ModelError, match="SOFTMAX cannot work on tensor 1, string without a scale"):
+    with pytest.raises(ModelError, match="SOFTMAX cannot work on tensor 1, which is of kind string"):
         read(made)
 
 
