@@ -56,7 +56,7 @@ def test_json(colours: Path, photos: Path, capsys: Capture) -> None:
     assert main(["benchmark", "--json", str(colours), "--baseline", str(colours), *options]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["schema_version"] == 1
-    assert report["device"]["interpreter"].startswith("ai-edge-litert ")
+    assert report["device"]["interpreter"].startswith(("ai-edge-litert ", "tflite-runtime "))
     for part in ("model", "baseline"):
         (measured,) = report[part]["threads"]
         assert (report[part]["path"], report[part]["best_threads"]) == (str(colours), 2)

