@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+from contextlib import suppress
 
 
 def main() -> int:
@@ -15,7 +17,9 @@ def main() -> int:
 
         if guard.wanted(sys.argv[1:]):
             return guard.guarded(_run)
-        return _run()
+        code = _run()
+        _end_with_camera(code)
+        return code
     except KeyboardInterrupt:  # while its modules were loaded
         return _interrupted()
 
@@ -27,6 +31,19 @@ def _run() -> int:
         return run()
     except KeyboardInterrupt:  # while its modules were loaded
         return _interrupted()
+
+
+def _end_with_camera(code: int) -> None:
+    """End the process here where a camera's thread still waits in its driver.
+
+    Where it came back while Python takes itself apart, it would be ended within C++ code: that aborts the process.
+    """
+    threading = sys.modules.get("threading")
+    if threading is not None and any(thread.name == "capture" for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
 
 
 def _interrupted() -> int:

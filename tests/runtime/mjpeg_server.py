@@ -45,6 +45,8 @@ class Camera(http.server.BaseHTTPRequestHandler):
     seconds = 0.02
 
     def do_GET(self) -> None:
+        if self.mode == "slow":
+            self.seconds = 0.45
         if self.path == "/silent":
             time.sleep(60)
         if self.path == "/still.jpg":

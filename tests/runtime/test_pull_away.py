@@ -149,6 +149,26 @@ def test_signals_while_a_camera_hangs(path: str, number: int, start: Start, serv
     assert not any("Traceback" in line for line in lines)
 
 
+def test_opencv_comes_back_while_python_ends(start: Start, serve: Any, colours: Path, tmp_path: Path) -> None:
+    """A thread that is within C++ code then would abort the process; of those here it happened to one in three."""
+    pytest.importorskip("cv2")
+    _, port = serve("slow")  # its frames come just later than what is waited for at the end
+    script = tmp_path / "watch.py"
+    script.write_text(
+        "import runtime.sources.http\n"
+        "runtime.sources.http.open_http_camera = lambda *_: None\n"  # OpenCV shall have it
+        "from runtime.__main__ import main\n"
+        "raise SystemExit(main())\n"
+    )
+    address = f"http://127.0.0.1:{port}/stream.mjpg"
+    command = (str(script), "classify", "--camera", address, "--model", str(colours), "--json")
+    watchers = [start(*command) for _ in range(6)]
+    for number, watcher in enumerate(watchers):
+        watcher.answers(1)
+        time.sleep(0.01 * number)
+    assert [watcher.end() for watcher in watchers] == [0] * 6
+
+
 def test_signals_while_opencv_hangs(start: Start, serve: Any, tmp_path: Path) -> None:
     """In code of FFmpeg, which no signal reaches: its thread is left behind."""
     pytest.importorskip("cv2")
