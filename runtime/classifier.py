@@ -84,6 +84,7 @@ class Classifier:
         *,
         delegate: str | Delegate | None = None,
         xnnpack: Xnnpack = "auto",
+        autotune: bool = False,
     ) -> Classifier:
         """Open a model file.
 
@@ -93,8 +94,9 @@ class Classifier:
             threads: of the interpreter; None takes all processors, at most four.
             delegate: ``edgetpu`` or the path of a library that takes operators over, with its options as
                 ``PATH:key=value,key=value``. It is first tried in a child process, where its crash does no harm.
-            xnnpack: ``auto`` leaves it to the interpreter, ``on`` uses it for 8-bit operators too, ``off`` nowhere;
-                ``runtime.autotune.tune`` measures what is quickest.
+            xnnpack: ``auto`` leaves it to the interpreter, ``on`` uses it for 8-bit operators too, ``off`` nowhere.
+            autotune: measure first which threads and XNNPACK are quickest, as far as they are not given; see
+                ``runtime.autotune.tune``.
 
         Raises:
             ModelError: the file is no picture classifier, the interpreter lacks operators of it or refuses it, or the
@@ -110,6 +112,12 @@ class Classifier:
 
             delegate = Delegate.parse(delegate) if isinstance(delegate, str) else delegate
             try_delegate(path, delegate, threads)
+        if autotune:
+            from runtime.autotune import tune
+            from runtime.load_request import LoadRequest
+
+            best = tune(LoadRequest(path, overrides, threads, xnnpack, delegate)).best
+            threads, xnnpack = best.threads, best.xnnpack
         return cls(contract, LoadedModel(path, threads, xnnpack=xnnpack, delegate=delegate))
 
     def classify(

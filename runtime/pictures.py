@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +21,49 @@ if TYPE_CHECKING:
     # What can be classified: a file's path, a file's bytes, a Pillow picture, uint8 (height, width, 3) RGB.
     Picture = str | Path | bytes | Image | NDArray[np.uint8]
 
-# Pictures with more pixels are decoded one at a time, however many threads there are: each takes 36 MB or more, and a
-# small device has 512 MB.
-_LARGE_PIXELS = 12_000_000
-_LARGE_PICTURE = threading.Lock()
+# Bytes of a decoded pixel, and the share of the machine's memory that pictures may take while they are decoded.
+_PIXEL_BYTES, _SHARE = 3, 1 / 4
+# Where the system does not say how much memory there is: that of a Raspberry Pi Zero 2 W.
+_UNKNOWN_MEMORY = 512 * 1024 * 1024
+
+
+class _Budget:
+    """Pixels that may be in decoding at once; a picture that is larger than all of it is decoded alone.
+
+    Args:
+        pixels: how many.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        self._pixels = pixels
+        self._used = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def spend(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room for so many pixels, and hold it in the block."""
+        with self._changed:
+            while self._used and self._used + pixels > self._pixels:
+                self._changed.wait(0.5)
+            self._used += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= pixels
+                self._changed.notify_all()
+
+
+def _memory() -> int:
+    """Of the machine, bytes."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return _UNKNOWN_MEMORY
+
+
+# Of the process: threads of all classifiers together.
+_BUDGET = _Budget(int(_memory() * _SHARE) // _PIXEL_BYTES)
 
 
 def decode_picture(picture: Picture) -> Image:
@@ -46,7 +88,5 @@ def decode_bytes(data: bytes, name: object = "picture") -> Image:
         ImageError: it cannot be used.
     """
     image = open_image(data, name)
-    if image.width * image.height <= _LARGE_PIXELS:
-        return upright_rgb(image, name)
-    with _LARGE_PICTURE:
+    with _BUDGET.spend(image.width * image.height):
         return upright_rgb(image, name)

@@ -105,6 +105,15 @@ def test_a_request_goes_through_json(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert LoadRequest.from_json(plain.to_json()) == LoadRequest(tmp_path / "m.tflite", Overrides())
 
 
+def test_from_python(colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = Measured(3, "off", 1.0)
+    monkeypatch.setattr(autotune, "tune", lambda request: Tuning(measured, (measured,)))
+    classifier = Classifier.load(colours, autotune=True)
+    assert classifier.model.threads == 3
+    monkeypatch.undo()
+    assert Classifier.load(colours, autotune=True, threads=2).model.threads == 2
+
+
 def test_the_command(colours: Path, photos: Path, run_module: Run) -> None:
     done = run_module("classify", "--model", str(colours), "--autotune", "--json", str(photos / "red.png"))
     assert done.returncode == 0

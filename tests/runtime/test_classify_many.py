@@ -132,7 +132,7 @@ def test_a_classifier_nobody_holds_is_gone_at_once(colours: Path) -> None:
         gc.enable()
 
 
-def test_large_pictures_are_decoded_one_at_a_time(
+def test_large_pictures_share_the_memory(
     colours: Path, monkeypatch: pytest.MonkeyPatch, encoded: Callable[..., bytes]
 ) -> None:
     from runtime import pictures
@@ -154,14 +154,18 @@ def test_large_pictures_are_decoded_one_at_a_time(
                 at_once -= 1
 
     monkeypatch.setattr(pictures, "upright_rgb", slow)
-    monkeypatch.setattr(pictures, "_LARGE_PIXELS", 30 * 20 - 1)
+    monkeypatch.setattr(pictures, "_BUDGET", pictures._Budget(2 * 30 * 20 - 1))
     data = [encoded(picture) for picture in stripes(12)]
     assert classes(Classifier.load(colours).classify_many(data, workers=4)) == [n % 3 for n in range(12)]
     assert most == 1
-    monkeypatch.setattr(pictures, "_LARGE_PIXELS", 30 * 20)
+    monkeypatch.setattr(pictures, "_BUDGET", pictures._Budget(2 * 30 * 20))
     most = 0
     list(Classifier.load(colours).classify_many(data, workers=4))
-    assert most > 1
+    assert most == 2
+    monkeypatch.setattr(pictures, "_BUDGET", pictures._Budget(1))  # larger than all of it: alone
+    most = 0
+    list(Classifier.load(colours).classify_many(data[:3], workers=4))
+    assert most == 1
 
 
 def test_the_floor(

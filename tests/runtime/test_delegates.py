@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from runtime import delegates
 from runtime.classifier import Classifier
 from runtime.delegates import Delegate, try_delegate
 from runtime.errors import EdgeExportError, MissingPackageError, ModelError, UsageError
+from tests.conftest import ROOT
 from tests.runtime.conftest import COLOURS, spec_of
 from tests.runtime.tiny_models import mean_colour_model
 
@@ -151,6 +153,32 @@ def test_the_command(
     assert done.returncode == 1
     assert done.stderr.startswith("runtime: error: --delegate ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_signal_while_a_delegate_hangs(library: Path, colours: Path, photos: Path, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    delegate = f"{library}:mode=prepare-hang,journal={journal}"
+    command = [
+        sys.executable,
+        "-m",
+        "runtime",
+        "classify",
+        "--model",
+        str(colours),
+        "--delegate",
+        delegate,
+        str(photos),
+    ]
+    process = subprocess.Popen([*command, str(photos)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (journal.exists() and "prepare" in journal.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert said == "\nruntime: ended by SIGTERM\n"
+    with pytest.raises(ProcessLookupError):  # the child is gone too
+        os.kill(int(journal.read_text().split()[0]), 0)
 
 
 def test_the_floor(

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
+from converters.flatbuffer_model import pack_model
 from runtime import interpreter
 from runtime.classifier import Classifier
 from runtime.errors import ModelError
@@ -82,11 +85,28 @@ def test_it_is_told_before_the_model_is_loaded(
 
 
 def test_what_the_interpreter_says_names_the_runtime_too(save_model: Callable[..., Path]) -> None:
-    from ai_edge_litert import schema_py_generated as schema
-
-    from converters.flatbuffer_model import pack_model
-
     content = schema.ModelT.InitFromObj(schema.Model.GetRootAs(mean_colour_model()))
     content.operatorCodes[0].version = 17
     with pytest.raises(ModelError, match="MEAN version 17, which ai-edge-litert 2.* does not have; no release known"):
         LoadedModel(save_model(pack_model(content)))
+
+
+def test_the_floor_is_told_before_loading(
+    save_model: Callable[..., Path],
+    photos: Path,
+    floor_python: Path,
+    run_module: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    content = schema.ModelT.InitFromObj(schema.Model.GetRootAs(mean_colour_model(then="SOFTMAX")))
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
+    code.version = 12
+    content.operatorCodes.append(code)
+    path = save_model(pack_model(content), spec_of("a", "b", "c"))
+    assert Classifier.load(path).classify(photos / "red.png").labels == ("a",)  # LiteRT has it
+    done = run_module("classify", "--model", str(path), str(photos), python=floor_python)
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        f"runtime: error: {path} needs FULLY_CONNECTED version 12, which tflite-runtime 2.14.0 "
+    )
+    assert done.stderr.count("\n") == 1
