@@ -166,8 +166,9 @@ _SHORT = 3
 def _upright(image: Image) -> Image:
     from PIL import Image as module
 
-    image.load()  # Pillow turns TIFF pictures by itself when it loads them
-    orientation = _orientation(image)
+    image.load()
+    # Pillow turns TIFF pictures by itself when it loads them; 9.4 leaves the tag in place.
+    orientation = 1 if image.format == "TIFF" else _orientation(image)
     transpose = module.Transpose
     steps = {
         2: transpose.FLIP_LEFT_RIGHT,
