@@ -67,8 +67,8 @@ def benchmark_text(report: BenchmarkReport) -> str:
     lines = [
         f"{where}{device['machine']}, {device['processors']} processors; {device['interpreter']}, "
         f"numpy {device['numpy']}, Python {device['python']}",
-        f"{report.pictures}; {len(report.model.best.in_all)} answers for each number of threads; "
-        "times in milliseconds, memory that the model adds to the process in MB",
+        f"{report.pictures}; {len(report.model.best.in_all)} answers for each number of threads",
+        "times in milliseconds; memory, in MB, is what the model adds to the process",
     ]
     for part in (report.model, report.baseline):
         if part is not None:

@@ -23,6 +23,10 @@ from runtime.guard import is_child
 _SIGNALLED = 128
 _NOT_WRITTEN = "standard output cannot be written"
 
+# Our words stand for argparse's, which must be the English ones; and it looks for translations of each word anew, in a
+# dozen folders, for some milliseconds at every start.
+vars(argparse)["_"] = str
+
 
 class HelpFormatter(argparse.HelpFormatter):
     """Fills paragraphs to the terminal's width and leaves indented lines, which are examples, as they are."""
@@ -56,6 +60,7 @@ class CommandParser(argparse.ArgumentParser):
     """Ends in one line instead of argparse's block of usage: what was wrong, what was received, what to do."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        options.setdefault("formatter_class", HelpFormatter)
         super().__init__(*args, **options)
         self.register("type", int, whole_number)
         self.register("type", float, number)

@@ -12,7 +12,6 @@ many offsets can still share one target, which lets a small file describe endles
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 from mmap import mmap
 from typing import cast
 
@@ -28,7 +27,6 @@ _INT32 = _SCALARS["i"]
 _UINT32 = _SCALARS["I"]
 
 
-@dataclass
 class Buffer:
     """Bytes that hold a flatbuffer, and what may still be read of them.
 
@@ -37,8 +35,10 @@ class Buffer:
         budget: Units of work left.
     """
 
-    data: bytes | mmap
-    budget: int = field(default=BUDGET)
+    __slots__ = ("budget", "data", "size")
+
+    def __init__(self, data: bytes | mmap, budget: int = BUDGET) -> None:
+        self.data, self.budget, self.size = data, budget, len(data)
 
     def root(self) -> Table:
         """The root table.
@@ -50,14 +50,15 @@ class Buffer:
 
     def unpack(self, kind: struct.Struct, position: int) -> int | float | bool:
         """One little-endian scalar at a byte position."""
-        self.need(position, kind.size)
+        if position < 0 or position + kind.size > self.size:  # as ``need``; half of all the time here is in this line
+            self.need(position, kind.size)
         value: int | float | bool = kind.unpack_from(self.data, position)[0]
         return value
 
     def need(self, position: int, size: int) -> None:
         """Checks that ``size`` bytes from ``position`` lie inside the data."""
-        if position < 0 or position + size > len(self.data):
-            raise ModelError(f"byte {position} + {size} is outside its {len(self.data)} bytes")
+        if position < 0 or position + size > self.size:
+            raise ModelError(f"byte {position} + {size} is outside its {self.size} bytes")
 
     def spend(self, units: int) -> None:
         """Draws on the budget.
@@ -96,18 +97,17 @@ class Buffer:
         return Table(self, position, vtable, size, table_size)
 
 
-@dataclass(frozen=True)
 class Table:
     """One table. Fields are numbered from 0 in the order of the schema; an absent field gives its default.
 
     Every method raises :class:`~runtime.errors.ModelError` when what it reads lies outside the data.
     """
 
-    buffer: Buffer
-    position: int
-    vtable: int
-    vtable_size: int
-    table_size: int
+    __slots__ = ("buffer", "position", "table_size", "vtable", "vtable_size")
+
+    def __init__(self, buffer: Buffer, position: int, vtable: int, vtable_size: int, table_size: int) -> None:
+        self.buffer, self.position = buffer, position
+        self.vtable, self.vtable_size, self.table_size = vtable, vtable_size, table_size
 
     def integer(self, number: int, kind: str, default: int = 0) -> int:
         """A whole number; ``kind`` is a letter of :mod:`struct`: ``?bBhHiIqQ``."""

@@ -159,16 +159,17 @@ def upright_rgb(image: Image, name: object = "picture") -> Image:
 
 # EXIF tag 0x0112 and its eight values: EXIF 2.32 (CIPA DC-008), 4.6.4 A.
 _ORIENTATION_TAG = 0x0112
-# The type of its entry, 16 bits: TIFF 6.0, section 2.
-_SHORT = 3
 
 
 def _upright(image: Image) -> Image:
     from PIL import Image as module
 
     image.load()
-    # Pillow turns TIFF pictures by itself when it loads them; 9.4 leaves the tag in place.
-    orientation = 1 if image.format == "TIFF" else _orientation(image)
+    try:
+        # Pillow turns TIFF pictures by itself when it loads them; 9.4 leaves the tag in place.
+        orientation = 1 if image.format == "TIFF" else image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # unreadable EXIF is no reason to lose the picture
+        orientation = 1
     transpose = module.Transpose
     steps = {
         2: transpose.FLIP_LEFT_RIGHT,
@@ -180,47 +181,6 @@ def _upright(image: Image) -> Image:
         8: transpose.ROTATE_90,
     }
     return image.transpose(steps[orientation]) if orientation in steps else image
-
-
-def _orientation(image: Image) -> int:
-    """Of a loaded picture: 1 where nothing says otherwise."""
-    info = image.info
-    if image.format == "JPEG" and not info.keys() & {"xmp", "XML:com.adobe.xmp", "Raw profile type exif"}:
-        if "exif" not in info:
-            return 1
-        plain = _plain_orientation(info["exif"])
-        if plain is not None:
-            return plain
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # unreadable EXIF is no reason to lose the picture
-        return 1
-
-
-def _plain_orientation(exif: Any) -> int | None:
-    """From EXIF as cameras write it, without the module that Pillow loads for it; None leaves anything odd to Pillow.
-
-    A TIFF header, then a list of 12-byte entries: TIFF 6.0, section 2.
-    """
-    if not isinstance(exif, bytes) or not exif.startswith(b"Exif\0\0"):
-        return None
-    tiff = exif[6:]
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
-    if order is None:
-        return None
-    try:
-        start = struct.unpack_from(order + "I", tiff, 4)[0]
-        count = struct.unpack_from(order + "H", tiff, start)[0]
-        entries = list(struct.iter_unpack(order + "HHIHH", tiff[start + 2 : start + 2 + 12 * count]))
-    except struct.error:
-        return None
-    found = [entry for entry in entries if entry[0] == _ORIENTATION_TAG]
-    if len(entries) != count or len(found) > 1:
-        return None
-    if not found:
-        return 1
-    _, kind, values, value, _ = found[0]
-    return value if (kind, values) == (_SHORT, 1) and 1 <= value <= 8 else None
 
 
 def to_rgb(image: Image) -> Image:
@@ -248,7 +208,9 @@ def _wide_grey(image: Image) -> Image:
 
     values: Any = np.asarray(image)
     if values.dtype.kind == "f":
-        values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+        # Not nan_to_num: on 32-bit Arm, where tflite-runtime has the processor flush the smallest numbers to zero, it
+        # warns of that.
+        values = np.where(np.isfinite(values), values, values.dtype.type(0))
     top = values.max(initial=0)
     # 16-bit files say 65535 for white; a float or a file that stays under 256 says it in its own scale.
     white = 65535 if top > 255 else (255 if top > 1 or image.mode != "F" else 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from runtime.contract import Overrides, read_contract
 from runtime.delegates import Delegate
 from runtime.interpreter import LoadedModel
 from runtime.op_support import require_operators
+from runtime.records import dataclass
 from runtime.xnnpack import Xnnpack
 
 

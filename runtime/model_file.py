@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from mmap import mmap
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +18,17 @@ from typing import NamedTuple
 from runtime.errors import ModelError
 from runtime.file_kind import contents, describe_bytes, shown
 from runtime.flatbuffer import Buffer, Table
-from runtime.model_checks import TensorUse, check_indices, check_options, reach_options, reach_tensor
+from runtime.model_checks import (
+    check_indices,
+    check_quantization,
+    check_signature,
+    check_sparsity,
+    reach_options,
+    reach_tensor,
+)
 from runtime.op_names import CUSTOM_CODE, TENSOR_TYPES, operator_name
+from runtime.operator_checks import TensorUse, check_options
+from runtime.records import dataclass
 
 IDENTIFIER = b"TFL3"
 """Bytes 4 to 7 of every TFLite file (``file_identifier`` of the schema)."""
@@ -130,6 +139,7 @@ class _Stored(NamedTuple):
 
     dtype: str
     elements: int
+    scaled: bool
     stored: bool
     given: bool
 
@@ -155,8 +165,9 @@ class _Reader:
         if not inputs or not outputs:
             raise ModelError(f"it has {len(inputs)} inputs and {len(outputs)} outputs, not at least one")
         counts = [0] * len(self.codes)
-        for subgraph in subgraphs:
-            self._check_subgraph(subgraph, counts)
+        sizes = [self._check_subgraph(subgraph, counts) for subgraph in subgraphs]
+        for signature in self.root.tables(7):
+            check_signature(signature, sizes)
         tensors = main.tables(0)
         metadata = self._metadata()
         return ModelFile(
@@ -173,13 +184,14 @@ class _Reader:
             data_end=self.data_end,
         )
 
-    def _check_subgraph(self, subgraph: Table, counts: list[int]) -> None:
+    def _check_subgraph(self, subgraph: Table, counts: list[int]) -> int:
+        """Checks one; returns how many tensors it has."""
         found = [self._check_tensor(index, tensor) for index, tensor in enumerate(subgraph.tables(0))]
         total = len(found)
         inputs = subgraph.integers(1) or ()
         check_indices("an input", inputs, 0, total)
         check_indices("an output", subgraph.integers(2), 0, total)
-        kinds = [(one.dtype, one.elements) for one in found]
+        kinds = [(one.dtype, one.elements, one.scaled) for one in found]
         use = TensorUse(kinds, [one.stored for one in found], [one.given for one in found], inputs)
         for operator in subgraph.tables(3):
             code = operator.integer(0, "I")
@@ -194,10 +206,11 @@ class _Reader:
             check_indices(f"an output of {name}", made, -1, total)
             check_indices(f"an intermediate of {name}", operator.integers(8), -1, total)
             if not self.codes[code].custom:
-                check_options(name, operator)
+                check_options(name, operator, len(made))
                 use.check(name, taken, made)
             else:
                 use.check("CUSTOM", taken, made)
+        return total
 
     def _check_tensor(self, index: int, tensor: Table) -> _Stored:
         shape = tensor.integers(0) or ()
@@ -208,23 +221,25 @@ class _Reader:
             raise ModelError(f"tensor {index} has more than {_MAX_ELEMENTS} elements")
         reach_tensor(tensor)
         dtype, bits = _dtype(tensor)
+        check_sparsity(index, tensor)
+        scaled = check_quantization(index, tensor, dtype, len(shape))
         variable = bool(tensor.integer(5, "?"))
-        # Nothing to hold, a state, numbers in a file beside this one, or a handle to something (no bits).
-        given = not elements or variable or bool(tensor.integer(10, "I")) or not bits
+        # Nothing to hold, a state, or numbers in a file beside this one.
+        given = not elements or variable or bool(tensor.integer(10, "I"))
         buffer = tensor.integer(2, "I")
         if buffer == 0:  # by convention "no constant"; a file may then hold no buffer at all
-            return _Stored(dtype, elements, False, given)
+            return _Stored(dtype, elements, scaled, False, given)
         if buffer >= len(self.buffers):
             raise ModelError(f"tensor {index} has buffer index {buffer}, the file lists {len(self.buffers)}")
         stored = self._buffer_size(buffer, self.buffers[buffer])
         sparse = tensor.table(6) is not None
         if stored == 0 or bits == 0 or sparse or variable:
-            return _Stored(dtype, elements, stored > 0 and not variable, given)
+            return _Stored(dtype, elements, scaled, stored > 0 and not variable, given)
         expected = (elements * bits + 7) // 8
         # Numbers under 8 bits may also be stored one a byte.
         if stored != expected and (bits >= 8 or stored < expected):
             raise ModelError(f"constant {index}, {dtype}{list(shape)}, has {stored} bytes, not {expected}")
-        return _Stored(dtype, elements, True, given)
+        return _Stored(dtype, elements, scaled, True, given)
 
     def _buffer_size(self, index: int, buffer: Table) -> int:
         """Bytes of a constant, inside the flatbuffer or, in models over 2 GB, behind it."""
@@ -285,13 +300,18 @@ def _merge(codes: list[OperatorUse], counts: list[int]) -> tuple[OperatorUse, ..
 
 def _tensor_info(tensor: Table) -> TensorInfo:
     shape = tensor.integers(0) or ()
+    name = tensor.octets(3) or b""
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        raise ModelError("the name of an input or output is no UTF-8 text") from None
     quantization = tensor.table(4)
     scales = () if quantization is None else quantization.reals(2)
     zero_points = () if quantization is None else quantization.integers(3, "q") or ()
     if len(zero_points) not in (0, len(scales)):
         raise ModelError(f"a tensor has {len(scales)} scales and {len(zero_points)} zero points")
     return TensorInfo(
-        name=tensor.text(3) or "",
+        name=name.decode(),
         shape=shape,
         shape_signature=tensor.integers(7) or shape,
         dtype=_dtype(tensor)[0],

@@ -49,6 +49,8 @@ def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
                         action.handle(seen)
     except KeyboardInterrupt:
         return 0  # the usual way to end a camera
+    finally:
+        notifier.stopping()
     return 0
 
 
@@ -90,5 +92,4 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO, notifier: Noti
             notifier.beat()
             yield Seen(frame, answer, scores, contract.labels, contract.task, changed, age_ms)
     finally:
-        notifier.stopping()
         frames.close()

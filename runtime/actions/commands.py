@@ -47,10 +47,14 @@ class RunCommands:
 
     def close(self) -> None:
         """Give running commands a moment, then end them."""
-        for rule in self._rules:
-            rule.end()
-        for rule in self._rules:
-            rule.close()
+        try:
+            for rule in self._rules:
+                rule.end()
+            for rule in self._rules:
+                rule.close()
+        finally:  # another signal has come meanwhile: no more patience
+            for rule in self._rules:
+                rule.kill()
 
 
 class _Rule:
@@ -61,6 +65,7 @@ class _Rule:
         self._held = False
         self._started: float | None = None
         self._deadline = threading.Event()  # set when everything must end
+        self._process: subprocess.Popen[bytes] | None = None
         self._worker = Worker("command", self._run, 1) if camera else None
 
     def handle(self, seen: Seen, labels: tuple[str, ...]) -> None:
@@ -86,6 +91,11 @@ class _Rule:
         if self._worker is not None:
             self._worker.close(2 * _GRACE)
 
+    def kill(self) -> None:
+        process = self._process
+        if process is not None and process.poll() is None:
+            _signal(process, kill=True)
+
     def _run(self, words: tuple[str, ...]) -> None:
         """Run it to its end, or to the end of its time."""
         name = shown(words[0])
@@ -100,12 +110,13 @@ class _Rule:
         except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
             self._said.say(f"{name} cannot be started: {getattr(error, 'strerror', None) or error}")
             return
+        self._process = process
         output = _Tail(process)
         try:
             code = self._wait(process)
         finally:
-            if process.poll() is None:  # Ctrl-C, while pictures wait for it
-                _signal(process, kill=True)
+            self.kill()  # Ctrl-C, while pictures wait for it
+            self._process = None
         if code is None:
             if not self._deadline.is_set():
                 self._said.say(f"{name} was killed after {self._rule.timeout:g} s (--on-timeout)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from typing import Any
@@ -11,7 +12,7 @@ from runtime.actions.action import Seen
 from runtime.actions.appearing import holding, score_of
 from runtime.actions.home_assistant import discovery_messages
 from runtime.actions.said import Said
-from runtime.errors import MissingPackageError
+from runtime.errors import MissingPackageError, one_line
 from runtime.options import MqttTarget
 from runtime.results import utc_time
 
@@ -115,7 +116,9 @@ class PublishAnswers:
 
     def _on_connect_fail(self, _client: Any, _data: Any) -> None:
         if not self._closing:
-            self._said.say("the broker cannot be reached; trying again")
+            error = sys.exc_info()[1]  # paho-mqtt calls this where it has caught it, and says nothing of it
+            why = f": {one_line(getattr(error, 'strerror', None) or error)}" if error is not None else ""
+            self._said.say(f"the broker cannot be reached{why}; trying again")
 
 
 def state_of(seen: Seen) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from runtime.sources.view import Roi
 
 _TURNS = (0, 90, 180, 270)
+_TIMEOUT = 10.0
 # Options that have an effect on some kinds of sources only, and which these are.
 _ONLY: dict[str, tuple[Sequence[Kind], str]] = {
     "backend": (("device", "file", "stream"), "what OpenCV opens: a number, a video file, an rtsp:// stream"),
@@ -58,7 +59,6 @@ def _add_which(group: argparse._ArgumentGroup) -> None:
         "--camera-timeout",
         metavar="SECONDS",
         type=float,
-        default=10.0,
         help="a camera that gives no frame for so long is opened anew (default: 10)",
     )
 
@@ -105,7 +105,7 @@ def camera_options(args: argparse.Namespace) -> CameraOptions | None:
     _check_numbers(args)
     if args.camera is None:
         for name in ("realtime", "fps", "every", "rotate", "mirror", "roi", "camera_timeout", *_ONLY):
-            if getattr(args, name) not in (None, False, 0, 10.0):
+            if getattr(args, name) not in (None, False, 0):
                 raise UsageError(f"{_option(name)} needs --camera")
         return None
     _check_kind(args)
@@ -123,7 +123,7 @@ def camera_options(args: argparse.Namespace) -> CameraOptions | None:
         rotate=args.rotate,
         mirror=args.mirror,
         roi=roi,
-        timeout=args.camera_timeout,
+        timeout=args.camera_timeout or _TIMEOUT,
     )
 
 
@@ -136,7 +136,7 @@ def _check_numbers(args: argparse.Namespace) -> None:
         raise UsageError(f"--every must be 0.001 to 86400 seconds, not {args.every:g}")
     if args.every is not None and args.fps is not None:
         raise UsageError("--fps and --every say the same in two ways; give one of them")
-    if not 0.5 <= args.camera_timeout <= 3600:
+    if args.camera_timeout is not None and not 0.5 <= args.camera_timeout <= 3600:
         raise UsageError(f"--camera-timeout must be 0.5 to 3600 seconds, not {args.camera_timeout:g}")
 
 
@@ -161,9 +161,10 @@ def _size(text: str | None) -> tuple[int, int] | None:
 def _pixel_format(text: str | None) -> str | None:
     if text is None:
         return None
-    if not re.fullmatch(r"[A-Za-z0-9]{3,4}", text):
+    letters = "MJPG" if text.upper() == "MJPEG" else text.upper()
+    if not re.fullmatch(r"[A-Z0-9]{3,4}", letters):
         raise UsageError(f"--pixel-format must be four letters, as MJPG or YUYV; got {text!r}")
-    return {"MJPEG": "MJPG"}.get(text.upper(), text.upper()).ljust(4)
+    return letters.ljust(4)
 
 
 def _roi(text: str | None) -> Roi | None:

@@ -17,8 +17,10 @@ EPILOG = """\
 examples:
   runtime classify photo.jpg
   runtime classify --top-k 1 --threshold 0.6 photos/ more.png
+  runtime classify 'photos/**/*.jpg' - https://host/picture.jpg < photo.png
   runtime classify --camera 0                     a camera, by its number; Ctrl-C ends it
-  runtime classify --camera clip.mp4              frames of a video file, or a URL
+  runtime classify --camera pi --size 640x480 --rotate 180 --fps 5
+  runtime classify --camera clip.mp4              frames of a video file, or a stream's address
   runtime classify --model other.tflite --labels labels.txt --mean 127.5 --std 127.5 photo.jpg
 
 Labels and preprocessing come from the model file: our own spec, else its standard TFLite Metadata. For files
@@ -33,7 +35,11 @@ guesses below it.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Everything that the command can be told."""
     parser.add_argument(
-        "paths", nargs="*", metavar="PATH", type=name_argument, help="pictures, and folders of pictures"
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        type=name_argument,
+        help="pictures, folders of pictures, patterns (*.jpg), http(s) addresses, and - for standard input",
     )
     add_model(parser)
     add_camera(parser)

@@ -17,6 +17,7 @@ _CHANGES = 50
 # Share of the newest frame in the mean that is shown of each stage: about the last second of a camera.
 _SHARE = 0.1
 _USER = re.compile(r"(?<=://)[^/\s]*@")
+_QUERY = re.compile(r"(://[^\s?]*)\?[^\s:]*")
 _STAGES = ("decode", "preprocess", "invoke", "postprocess")
 
 
@@ -60,7 +61,7 @@ class Live:
     def note(self, line: str) -> None:
         """Keep the last line of the log, which says what happens to the camera."""
         with self._changed:
-            self._note = {"time": utc_time(time.time()), "text": without_password(line)}
+            self._note = {"time": utc_time(time.time()), "text": without_logins(line)}
             self._changed.notify_all()
 
     def newer_than(self, before: Seen | None, seconds: float) -> Seen | None:
@@ -101,9 +102,9 @@ class Live:
             return list(reversed(self._changes))
 
 
-def without_password(text: str) -> str:
-    """A text without the user names and passwords of the URLs in it: viewers need not know them."""
-    return _USER.sub("", text)
+def without_logins(text: str) -> str:
+    """A text without what lets one into the URLs in it: viewers need not know names, passwords and tokens."""
+    return _QUERY.sub(r"\1?...", _USER.sub("", text))
 
 
 def _rate(moments: list[float], now: float) -> float:
@@ -124,7 +125,7 @@ def _answer(seen: Seen) -> dict[str, Any]:
     frame, answer = seen.frame, seen.answer
     return {
         "time": utc_time(frame.time),
-        "source": without_password(frame.source),
+        "source": without_logins(frame.source),
         "frame": frame.number,
         "task": seen.task,
         "predictions": [

@@ -42,7 +42,7 @@ def as_jpeg(seen: Seen) -> bytes:
     Raises:
         ImageError: the encoded picture is none, or is damaged.
     """
-    picture = seen.frame.picture
+    picture = seen.frame.encoded or seen.frame.picture
     if isinstance(picture, bytes) and picture.startswith(_JPEG_START) and len(picture) <= _SMALL_ENOUGH:
         return picture
     image = seen.frame.image()

@@ -13,10 +13,8 @@ from typing import TextIO, cast
 
 from runtime.errors import SourceError, one_line
 from runtime.file_kind import shown
-from runtime.find_model import load_model
-from runtime.model_slot import ModelSlot
 from runtime.options import ClassifyOptions
-from runtime.outputs import actions_for, closing
+from runtime.outputs import actions_for, closing, log_beside
 from runtime.page.access import Access, own_names
 from runtime.page.address import Address, listen, page_url, resolve
 from runtime.page.connections import PageServer
@@ -26,6 +24,8 @@ from runtime.page.options import PageOptions
 from runtime.page.site import Site
 from runtime.page.token import kept_token, new_token
 from runtime.page.uploads import Uploads
+from runtime.reload import ModelReloader, open_reloader
+from runtime.service.notify import Notifier
 from runtime.sources.open import CameraOptions
 from runtime.watch import watch
 
@@ -70,24 +70,39 @@ def serve(options: ServeOptions, out: TextIO, log: TextIO) -> int:
     address = resolve(page.host, page.port)
     token, how = _token(page, address)
     listener = listen(address, page.host)
+    notifier = _PageNotifier()
     try:
-        slot = ModelSlot(load_model(options.classify.model, log))
+        reloader = open_reloader(options.classify.model, options.classify.rules, log)
         camera = options.classify.camera
         live = Live() if camera is not None else None
         names = own_names(page.host, page.allow_hosts, socket.gethostname())
         access = Access(names, token, f"runtime_token_{listener.getsockname()[1]}")
-        uploads = Uploads.of(slot, options.classify.rules, page.max_upload_pixels)
+        uploads = Uploads.of(reloader.slot, options.classify.rules, page.max_upload_pixels)
         site = Site(page, access, uploads, live, camera.camera if camera else None, partial(_say, log))
-        with _serving(listener, site):
+        with _serving(listener, site), reloader.watching():
             _say_where(log, page_url(listener, address.loopback), how, address)
             if camera is not None and live is not None:
-                _watch(options.classify, camera, slot, live, out, log)
-            while True:  # until a signal; a wait without end cannot be interrupted on Windows
-                time.sleep(3600)
+                _watch(options.classify, camera, reloader, live, notifier, out, log)
+            notifier.ready("pictures can be posted")
+            while True:  # until a signal
+                notifier.beat()
+                time.sleep(1)
     except KeyboardInterrupt:
         return 0  # the usual way to end it
     finally:
+        notifier.ending()
         listener.close()
+
+
+class _PageNotifier(Notifier):
+    """Tells systemd that the page lives; the end of its camera's loop is not its end."""
+
+    def stopping(self) -> None:
+        """Said by the camera's loop; the page goes on."""
+
+    def ending(self) -> None:
+        """The page ends too."""
+        super().stopping()
 
 
 def _token(page: PageOptions, address: Address) -> tuple[str | None, str]:
@@ -116,15 +131,23 @@ def _serving(listener: socket.socket, site: Site) -> Iterator[None]:
 
 
 def _watch(
-    options: ClassifyOptions, camera: CameraOptions, slot: ModelSlot, live: Live, out: TextIO, log: TextIO
+    options: ClassifyOptions,
+    camera: CameraOptions,
+    reloader: ModelReloader,
+    live: Live,
+    notifier: Notifier,
+    out: TextIO,
+    log: TextIO,
 ) -> None:
     """Run the camera's loop until its source ends."""
     # A file is played as a camera would give it.
     options = replace(options, camera=replace(camera, realtime=True))
-    copied = cast(TextIO, _CopiedLog(log, live))
+    labels = reloader.slot.current.contract.labels
     try:
-        with closing([live, *actions_for(options, out, log)]) as actions:
-            for seen in watch(options, slot, copied):
+        with closing([live, *actions_for(options, out, log, labels)]) as actions:
+            copied = cast(TextIO, _CopiedLog(log_beside(actions, log), live))
+            reloader.log = lambda line: print(line, file=copied, flush=True)
+            for seen in watch(options, reloader.slot, copied, notifier):
                 for action in actions:
                     action.handle(seen)
     except SourceError as error:
@@ -132,6 +155,7 @@ def _watch(
             raise
         _say(log, one_line(error))
         live.note(one_line(error))
+    reloader.log = partial(_say, log)
     _say(log, "page: the source has ended; its last picture stays, and pictures can be posted")
 
 
@@ -158,17 +182,15 @@ class _CopiedLog:
 
 
 def _say_where(log: TextIO, url: str, how: str, address: Address) -> None:
+    lines = [f"page: {url} ({how})"]
     if how.startswith("?"):
-        _say(log, f"page: {url}{how}")
-        _say(log, "page: the token behind '=' is shown only now; who has it sees the camera")
-    else:
-        _say(log, f"page: {url} ({how})")
+        lines = [f"page: {url}{how}", "page: the token behind '=' is shown only now; who has it sees the camera"]
     if not address.loopback:
-        _say(
-            log,
+        lines.append(
             "page: warning: plain HTTP; who can listen on this network can read pictures and token. For more than a "
-            "network you trust, put a proxy with TLS before it, or use ssh -L",
+            "network you trust, put a proxy with TLS before it, or use ssh -L"
         )
+    _say(log, "\n".join(lines))
 
 
 def _say(log: TextIO, line: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.file_kind import shown
 from runtime.page.access import Access
-from runtime.page.live import Live, without_password
+from runtime.page.live import Live, without_logins
 from runtime.page.openapi import openapi
 from runtime.page.options import PageOptions
 from runtime.page.pictures import Pictures
@@ -52,7 +52,7 @@ class Site:
         self.viewers, self.stream_fps = options.viewers, options.stream_fps
         self.max_upload_bytes = options.max_upload_bytes
         self._options, self._log = options, log
-        self._camera = None if camera is None else without_password(camera)
+        self._camera = None if camera is None else without_logins(camera)
         self._files = {name: files("runtime.page").joinpath("files").joinpath(name).read_bytes() for name in _FILES}
         self._guard = threading.Lock()
         self._watching = {"stream": 0, "events": 0}

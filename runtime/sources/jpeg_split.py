@@ -86,9 +86,12 @@ class JpegSplitter:
             place = self._at
             if len(data) < place + 2:
                 return None
-            if data[place] != 0xFF:  # damaged: as in coded data, go on at what looks like a marker
-                self._coded = True
-                return self._next_marker()
+            if data[place] != 0xFF:  # broken off within its headers: all up to the next beginning is of no use
+                following = data.find(_START, 2)
+                self._at = following + 2 if following > 0 else len(data)
+                if following < 0:
+                    self._coded = True  # what ends coded data shows where to go on
+                return _START[1] if following > 0 else None
             if data[place + 1] == 0xFF:  # a fill byte
                 self._at += 1
                 return 0xFF

@@ -14,6 +14,7 @@ from runtime.sources.frame import Frame, decoded_frame
 from runtime.sources.jpeg_split import JpegSplitter
 
 _CHUNK = 256 * 1024
+_END = b"\xff\xd9"
 # A stream that comes faster than it is read is read on for this long in search of its newest picture, seconds.
 _CATCH_UP = 0.05
 
@@ -52,21 +53,25 @@ class JpegSource:
         self._splitter = JpegSplitter()
         self._count = 0
         self._newest = b""
+        # Of pictures that came together: the one behind a damaged one, which is shown first, to be counted.
+        self._next: list[bytes] = []
         self._closed = False
 
     def grab(self) -> bool:
         """Wait for a whole picture; see ``FrameSource``."""
-        found: list[bytes] = []
-        came = 0.0
+        found, self._next = self._next, []
+        came = time.monotonic()
         while not found or (time.monotonic() - came < _CATCH_UP and self._stream.more()):
             data = self._stream.read(_CHUNK)
             if not data:
                 if found:
                     break
                 return self._ended()
-            more = self._splitter.feed(data)
-            came = came or (time.monotonic() if more else 0.0)
-            found += more
+            came = came if found else time.monotonic()
+            found += self._splitter.feed(data)
+        damaged = [number for number, picture in enumerate(found) if not picture.endswith(_END)]
+        if damaged and damaged[0] + 1 < len(found):
+            found, self._next = found[: damaged[0] + 1], found[-1:]
         self._count += len(found)
         self._newest = found[-1]
         return True

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 Kind = Literal["device", "pi", "test", "stdin", "http", "stream", "sequence", "file"]
 
 _PI = re.compile(r"pi(:[0-9]{1,2})?")
-_DEVICE = re.compile(r"[0-9]{1,4}|/dev/video[0-9]{1,4}")
+_DEVICE = re.compile(r"[0-9]{1,4}|/dev/.+")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SEQUENCE = re.compile(r"%(0[1-9])?d")
 # A URL that ends in one of these is a file that has an end; any other URL is a stream that should have none.

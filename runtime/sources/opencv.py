@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -118,15 +119,13 @@ class OpenCVSource:
         cv2, asked = self._cv2, self._asked
         backend = _backend(cv2, asked.backend)
         if device:
-            number = int(camera.removeprefix("/dev/video"))
-            # Together with opening, because some drivers choose a mode once: format first, for the sizes and rates
-            # that a camera has depend on it.
+            # Format first: the sizes and rates that a camera has depend on it.
             wanted: list[int] = []
             if asked.pixel_format:
                 wanted += [cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*asked.pixel_format)]
             if asked.size:
                 wanted += [cv2.CAP_PROP_FRAME_WIDTH, asked.size[0], cv2.CAP_PROP_FRAME_HEIGHT, asked.size[1]]
-            capture = cv2.VideoCapture(number, backend)
+            capture = cv2.VideoCapture(_number(camera), backend)
             for which, value in zip(wanted[::2], wanted[1::2], strict=True):
                 capture.set(which, value)
             if asked.fps:
@@ -160,6 +159,18 @@ class OpenCVSource:
             )
 
 
+def _number(camera: str) -> int:
+    """Of a device: 2 of ``2``, of ``/dev/video2``, and of a link to it, as in ``/dev/v4l/by-id``.
+
+    Raises:
+        SourceError: a path that leads to none.
+    """
+    found = re.fullmatch(r"(?:/dev/video)?([0-9]{1,4})", os.path.realpath(camera) if "/" in camera else camera)
+    if not found:
+        raise SourceError(_cannot_open(camera))
+    return int(found[1])
+
+
 def _backend(cv2: Any, name: str | None) -> int:
     if name is None:
         return int(cv2.CAP_ANY)
@@ -187,12 +198,12 @@ def _import_opencv() -> Any:
 
 def _cannot_open(camera: str) -> str:
     if camera_kind(camera) == "device":
-        number = camera.removeprefix("/dev/video")
+        path = camera if "/" in camera else f"/dev/video{camera}"
         return (
-            f"no camera {number}: nothing can be opened as /dev/video{number} (is it plugged in, is another program "
+            f"no camera {shown(camera)}: nothing can be opened as {shown(path)} (is it plugged in, is another program "
             "using it, are you in the group 'video'?)"
             if os.name == "posix"
-            else f"no camera {number} (is it plugged in, is another program using it?)"
+            else f"no camera {camera} (is it plugged in, is another program using it?)"
         )
     name = shown(without_password(camera))
     if Path(camera).is_file():

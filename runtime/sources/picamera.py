@@ -52,6 +52,8 @@ class PiSource:
         self._timeout = timeout
         self._count = 0
         self._request: Any = None
+        # A frame that was asked for and has not come: all that picamera2 does waits behind it.
+        self._waiting = False
         self._in_use = threading.Lock()
         self._closed = False
         self._camera = _opened(camera, size or _SIZE, fps)
@@ -101,10 +103,12 @@ class PiSource:
             return None
         self._give_back()
         job = self._camera.capture_request(wait=False)
-        begun = time.monotonic()
+        begun, self._waiting = time.monotonic(), True
         while not self._closed:
             try:
-                return job.get_result(timeout=_LOOK)
+                request = job.get_result(timeout=_LOOK)
+                self._waiting = False
+                return request
             except TooLong:
                 if time.monotonic() - begun > self._timeout:
                     raise SourceError(f"--camera {self.name}: no frame for {self._timeout:g} s") from None
@@ -120,6 +124,8 @@ class PiSource:
         camera, self._camera = self._camera, None
         self._request = None
         if camera is not None:
+            if self._waiting:
+                camera.cancel_all_and_flush()
             camera.close()
 
 

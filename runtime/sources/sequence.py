@@ -29,16 +29,19 @@ class SequenceSource:
     live = False
 
     def __init__(self, pattern: str, fps: float | None = None) -> None:
-        self.name = pattern
+        self.name = shown(pattern)
         self.frame_seconds: float | None = 1 / (fps or _RATE)
-        self._next = _first_number(pattern)
+        self._names = _Names(pattern)
+        first = self._names.first()
+        if first is None:
+            raise SourceError(f"--camera {self.name}: no such pictures")
+        self._next = first
         self._count = -1
-        self._path = Path(pattern)
-        self._file_name = self._path.name
+        self._path = self._names.path
 
     def grab(self) -> bool:
         """Step to the next file; False behind the last."""
-        path = self._path.with_name(self._file_name % self._next)
+        path = self._names.file(self._next)
         if not path.exists():
             return False
         self._path, self._next, self._count = path, self._next + 1, self._count + 1
@@ -58,15 +61,23 @@ class SequenceSource:
         """Nothing is held."""
 
 
-def _first_number(pattern: str) -> int:
-    nothing = SourceError(f"--camera {shown(pattern)}: no such pictures")
-    path = Path(pattern)
-    try:
-        name = re.compile(r"([0-9]+)".join(re.escape(part) for part in re.split(r"%(?:0[1-9])?d", path.name)))
-        found = [match for match in (name.fullmatch(file.name) for file in path.parent.iterdir()) if match]
-    except (OSError, ValueError, TypeError):  # another %, or no folder
-        raise nothing from None
-    numbers = [int(match[1]) for match in found if path.name % int(match[1]) == match[0]]
-    if not numbers:
-        raise nothing
-    return min(numbers)
+class _Names:
+    """The names of the files: one number in each, with leading zeros or without."""
+
+    def __init__(self, pattern: str) -> None:
+        self.path = Path(pattern)
+        place = [*re.finditer(r"%(?:0([1-9]))?d", self.path.name)][-1]
+        self._width = int(place[1] or 1)
+        self._head, self._tail = self.path.name[: place.start()], self.path.name[place.end() :]
+
+    def file(self, number: int) -> Path:
+        return self.path.with_name(f"{self._head}{number:0{self._width}}{self._tail}")
+
+    def first(self) -> int | None:
+        """The lowest number that is there."""
+        name = re.compile(f"{re.escape(self._head)}([0-9]{{1,18}}){re.escape(self._tail)}")
+        try:
+            found = [match for match in (name.fullmatch(file.name) for file in self.path.parent.iterdir()) if match]
+        except OSError:
+            return None
+        return min((int(match[1]) for match in found if self.file(int(match[1])).name == match[0]), default=None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import UsageError
+from runtime.records import dataclass
 from runtime.sources.frame import Frame, FrameSource
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any
@@ -36,6 +37,8 @@ def open_url(url: str, timeout: float, error: type[DataError], name: str) -> htt
         request = urllib.request.Request(address, headers={"User-Agent": "edge-export-toolkit", "Accept": "*/*"})  # noqa: S310 - the opener knows http and https only
         response: http.client.HTTPResponse = opener.open(request, timeout=timeout)
     except Exception as failure:
+        if isinstance(failure, urllib.error.HTTPError):
+            failure.close()
         raise error(f"{name}: {_reason(failure)}") from failure
     return response
 
@@ -80,9 +83,22 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     max_repeats = _MAX_REDIRECTS
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        fp.close()  # else all that the server sends with it is read, and that may have no end
         if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
             raise _Refused(f"leads to {shown(newurl[:80])}, which is no http:// or https:// address")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+class _Basic(urllib.request.HTTPBasicAuthHandler):
+    def http_error_401(self, req: Any, fp: Any, *answer: Any) -> Any:
+        fp.close()
+        return super().http_error_401(req, fp, *answer)
+
+
+class _Digest(urllib.request.HTTPDigestAuthHandler):
+    def http_error_401(self, req: Any, fp: Any, *answer: Any) -> Any:
+        fp.close()
+        return super().http_error_401(req, fp, *answer)
 
 
 class _Refused(Exception):
@@ -111,7 +127,7 @@ def _prepared(url: str) -> tuple[str, urllib.request.OpenerDirector]:
         passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
         login = (urllib.parse.unquote(text or "") for text in (parts.username, parts.password))
         passwords.add_password(None, address, *login)
-        handlers += [urllib.request.HTTPBasicAuthHandler(passwords), urllib.request.HTTPDigestAuthHandler(passwords)]
+        handlers += [_Basic(passwords), _Digest(passwords)]
     for handler in handlers:
         opener.add_handler(handler)
     return address, opener

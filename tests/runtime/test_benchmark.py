@@ -43,11 +43,11 @@ def test_text_and_a_baseline(colours: Path, save_model: Callable[..., Path], cap
     assert said.err == ""
     lines = said.out.splitlines()
     assert "8 drawn pictures, JPEG 640 x 480; 3 answers for each number of threads" in lines[1]
-    assert lines[3].startswith(f"{colours}: 0.00 MB, float32 input 8 x 8")
-    assert lines[4].split()[:4] == ["threads", "load", "first", "answer"]
-    assert lines[5].split()[0] == "1"
-    assert [line.split()[0] for line in lines[8:12]] == list(STAGES)
-    assert lines[12].startswith("  in all")
+    assert lines[4].startswith(f"{colours}: 0.00 MB, float32 input 8 x 8")
+    assert lines[5].split()[:4] == ["threads", "load", "first", "answer"]
+    assert lines[6].split()[0] == "1"
+    assert [line.split()[0] for line in lines[9:13]] == list(STAGES)
+    assert lines[13].startswith("  in all")
     assert " times as fast as made.tflite in the forward pass, " in lines[-1]
 
 

@@ -60,6 +60,24 @@ def test_third_party_pairs_on_the_floor(
     assert {entry["class_id"]: entry["score"] for entry in first}[class_id] >= least
 
 
+def test_third_party_labels_by_the_command(
+    thirdparty: Path, run_module: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """What the pictures show, in the words of the label file, with the resize that the model was made with."""
+    model, labels = str(thirdparty / "mobilenet_v2_1.0_224_quant.tflite"), str(thirdparty / "imagenet_labels.txt")
+    pictures = ("cat.bmp", "cat_720p.jpg", "grace_hopper.bmp", "hot_dog.jpg")
+    options = ("--labels", labels, "--resample", "tf-bilinear", "--json", "--model", model)
+    done = run_module("classify", *options, *(str(thirdparty / name) for name in pictures))
+    answers = [json.loads(line)["predictions"][0] for line in done.stdout.splitlines()]
+    assert [(answer["label"].split(",")[0], answer["class_id"]) for answer in answers] == [
+        ("Egyptian cat", 286),
+        ("Egyptian cat", 286),
+        ("military uniform", 653),
+        ("hotdog", 935),
+    ]
+    assert min(answer["score"] for answer in answers) >= 0.7
+
+
 def test_every_kind_of_picture_gives_the_same(colours: Path, tmp_path: Path) -> None:
     classifier = Classifier.load(colours, threads=1)
     image = Image.new("RGB", (30, 20), COLOURS["green"])

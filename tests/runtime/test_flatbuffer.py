@@ -9,7 +9,7 @@ import flatbuffers
 import pytest
 
 from runtime.errors import ModelError
-from runtime.flatbuffer import Buffer, Table
+from runtime.flatbuffer import Buffer
 
 
 def build() -> bytes:
@@ -179,13 +179,6 @@ def test_mutations_raise_nothing_but_model_errors() -> None:
             refused += 1
             assert "\n" not in str(error)
     assert refused > 1000
-
-
-def test_a_table_is_comparable_and_immutable() -> None:
-    root = Buffer(build()).root()
-    assert isinstance(root, Table)
-    with pytest.raises(AttributeError):
-        root.position = 0  # type: ignore[misc]
 
 
 def test_the_device_needs_neither_numpy_nor_flatbuffers() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.conftest import ROOT
 
@@ -22,6 +24,7 @@ for name in names:
 COMMANDS = [
     ("runtime.cli", "--help"),
     ("runtime.cli", "classify", "--help"),
+    ("runtime.cli", "serve", "--help"),
     ("runtime.cli", "info", "--help"),
     ("runtime.cli", "benchmark", "--help"),
     ("toolkit.cli", "--help"),
@@ -62,3 +65,46 @@ def test_help_loads_nothing_heavy(command: tuple[str, ...]) -> None:
     assert not loaded & TRAINING
     if module == "runtime.cli":
         assert not loaded & NUMPY
+
+
+# What costs a start of the command milliseconds, and one picture does not need.
+NOT_FOR_ONE_PICTURE = {
+    "asyncio",
+    "ctypes.util",
+    "decimal",
+    "difflib",
+    "email",
+    "hashlib",
+    "http.client",
+    "importlib.metadata",
+    "logging",
+    "multiprocessing",
+    "pickle",
+    "random",
+    "socket",
+    "ssl",
+    "subprocess",
+    "tempfile",
+    "urllib.request",
+    "PIL.GifImagePlugin",
+    "PIL.PngImagePlugin",
+    "PIL.TiffImagePlugin",
+    "runtime.sources.opencv",
+    "runtime.watch",
+    "runtime.trial",
+}
+BARE = "import numpy, PIL.JpegImagePlugin, ai_edge_litert.interpreter"
+
+
+def test_one_picture_loads_little_more_than_a_bare_script(colours: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    Image.new("RGB", (20, 10)).save(photo)
+    said = "\nimport sys; sys.stderr.write(repr(set(sys.modules)))"
+    words = ["classify", "--model", str(colours), str(photo)]
+    command = f"from runtime.cli import main; assert main({words!r}) == 0"
+    found = []
+    for code in (BARE, command):
+        done = subprocess.run([sys.executable, "-c", code + said], capture_output=True, text=True, check=True, cwd=ROOT)
+        found.append(ast.literal_eval(done.stderr))
+    bare, ours = found
+    assert (ours - bare) & NOT_FOR_ONE_PICTURE == set()

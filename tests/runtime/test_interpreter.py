@@ -66,9 +66,7 @@ def test_a_path_in_any_script(save_model: SaveModel) -> None:
 
 def test_a_custom_operator_is_one_line(save_model: SaveModel) -> None:
     path = save_model(mean_colour_model(then="custom"), name="two\nlines.tflite")
-    with pytest.raises(
-        ModelError, match=rf"two\\nlines.tflite': {INSTALLED} cannot load this model: .*Nonsense"
-    ) as e:
+    with pytest.raises(ModelError, match=rf"two\\nlines.tflite': {INSTALLED} cannot load this model: .*Nonsense") as e:
         LoadedModel(path)
     assert str(e.value).isprintable()
 

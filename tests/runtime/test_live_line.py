@@ -134,3 +134,24 @@ def test_the_command_on_a_narrow_terminal(clip: Path, save_model: Callable[..., 
     lines = re.split(r"[\r\n]", re.sub(r"\x1b\[K", "", written))
     assert "向日葵" * 3 in lines  # 18 of 19 columns: another character would begin a new line
     assert any(line.startswith("c ") for line in lines)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals of POSIX")
+def test_a_terminal_that_is_resized() -> None:
+    import fcntl
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as out:
+        line = LiveLine(out)
+        for columns in (10, 30, 6):
+            fcntl.ioctl(out.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            line.handle(seen("dog" * 20, names=("cat", "dog" * 20)))
+        line.close()
+        written = ""
+        while not written.endswith("\n"):
+            written += os.read(ours, 65536).decode()
+    os.close(ours)
+    shown = [len(text) for text in written.replace("\r\n", "").split("\r\x1b[K")[1:]]
+    assert shown[:3] == [9, 29, 5]

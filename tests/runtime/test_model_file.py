@@ -44,12 +44,23 @@ def buffer(data: bytes | None = None, offset: int = 0, size: int = 0) -> Any:
     return made
 
 
+def scaled(made: Any) -> Any:
+    """The tensor with a scale, without which operators refuse whole numbers."""
+    made.quantization = schema.QuantizationParametersT()
+    made.quantization.scale, made.quantization.zeroPoint = [0.5], [0]
+    return made
+
+
 def chain(*codes: Any) -> Any:
     """A model of one-input operators in a row, each a tensor further, with a constant no operator uses."""
     graph = schema.SubGraphT()
     graph.tensors = [tensor([1, 4], name=f"t{n}") for n in range(len(codes) + 1)]
-    graph.tensors.append(tensor([2, 3], TENSOR.INT8, buffer=1, name="constant"))
-    graph.operators = [operator(n, [n], [n + 1]) for n in range(len(codes))]
+    graph.tensors.append(scaled(tensor([2, 3], TENSOR.INT8, buffer=1, name="constant")))
+    weights = [len(codes) + 1]
+    graph.operators = [
+        operator(n, [n, *weights] if one.builtinCode == OPERATOR.FULLY_CONNECTED else [n], [n + 1])
+        for n, one in enumerate(codes)
+    ]
     graph.inputs, graph.outputs = [0], [len(codes)]
     model = schema.ModelT()
     model.version, model.description, model.subgraphs = 3, "made here", [graph]
@@ -334,12 +345,114 @@ def test_a_shape_that_is_none(read: Callable[[Any], ModelFile]) -> None:
 
 def test_a_depthwise_convolution_without_its_bias(read: Callable[[Any], ModelFile]) -> None:
     made = chain(code(OPERATOR.DEPTHWISE_CONV_2D))
-    convolution, tensors = made.subgraphs[0].operators[0], made.subgraphs[0].tensors
-    convolution.inputs = [0, 2]
+    convolution = made.subgraphs[0].operators[0]
+    convolution.inputs = [0, 2, 2]
     options = schema.DepthwiseConv2DOptionsT()
     options.strideW = options.strideH = 1
     convolution.builtinOptionsType, convolution.builtinOptions = schema.BuiltinOptions.DepthwiseConv2DOptions, options
     read(made)
-    tensors[0].type = TENSOR.UINT8
-    with pytest.raises(ModelError, match="DEPTHWISE_CONV_2D of whole numbers has no bias"):
+    convolution.inputs = [0, 2]
+    with pytest.raises(ModelError, match="an operator DEPTHWISE_CONV_2D has 2 inputs"):
         read(made)
+    convolution.inputs = [0, 2, -1]
+    with pytest.raises(ModelError, match="input 2 of an operator DEPTHWISE_CONV_2D is left out"):
+        read(made)
+
+
+@pytest.mark.parametrize(("name", "least"), [("SPLIT", 2), ("SLICE", 3), ("BATCH_MATMUL", 2)])
+def test_operators_that_do_not_count_their_inputs(read: Callable[[Any], ModelFile], name: str, least: int) -> None:
+    made = chain(code(getattr(OPERATOR, name)))
+    tensors = made.subgraphs[0].tensors
+    for one in tensors:
+        one.type = TENSOR.INT32
+    tensors[2].shape = [1]
+    options = schema.SplitOptionsT()
+    options.numSplits = 1
+    made.subgraphs[0].operators[0].builtinOptionsType = schema.BuiltinOptions.SplitOptions
+    made.subgraphs[0].operators[0].builtinOptions = options
+    made.buffers[1] = buffer(bytes(4))
+    made.subgraphs[0].operators[0].inputs = [2] * least
+    read(made)
+    made.subgraphs[0].operators[0].inputs = [2] * (least - 1)
+    with pytest.raises(ModelError, match=f"an operator {name} has {least - 1} inputs"):
+        read(made)
+
+
+def test_a_split_makes_as_many_tensors_as_it_has_outputs(read: Callable[[Any], ModelFile]) -> None:
+    made = chain(code(OPERATOR.UNPACK))
+    with pytest.raises(ModelError, match="UNPACK has no options of its kind"):
+        read(made)
+    options = schema.UnpackOptionsT()
+    made.subgraphs[0].operators[0].builtinOptionsType = schema.BuiltinOptions.UnpackOptions
+    made.subgraphs[0].operators[0].builtinOptions = options
+    options.num = 2
+    with pytest.raises(ModelError, match="UNPACK makes 2 tensors and has 1 outputs"):
+        read(made)
+    options.num = 1
+    read(made)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("scale", [0.0], "tensor 0 has a quantisation scale that no model has"),
+        ("scale", [-1.0], "tensor 0 has a quantisation scale"),
+        ("scale", [float("nan")], "tensor 0 has a quantisation scale"),
+        ("scale", [float("inf")], "tensor 0 has a quantisation scale"),
+        ("zeroPoint", [256], "tensor 0 has a zero point that is no uint8"),
+        ("zeroPoint", [-1], "tensor 0 has a zero point that is no uint8"),
+        ("scale", [], "an operator LOGISTIC cannot work on tensor 0, uint8 without a scale"),
+    ],
+)
+def test_quantisation_that_kernels_abort_on(
+    read: Callable[[Any], ModelFile], field: str, value: list[float], message: str
+) -> None:
+    made = chain(code(OPERATOR.LOGISTIC))
+    for one in made.subgraphs[0].tensors[:2]:
+        scaled(one).type = TENSOR.UINT8
+    read(made)
+    setattr(made.subgraphs[0].tensors[0].quantization, field, value)
+    with pytest.raises(ModelError, match=message):
+        read(made)
+
+
+def test_a_channel_dimension_that_is_not_there(read: Callable[[Any], ModelFile]) -> None:
+    made = chain(code(OPERATOR.RELU))
+    constant = made.subgraphs[0].tensors[2].quantization
+    constant.scale, constant.zeroPoint, constant.quantizedDimension = [0.5, 0.5], [0, 0], 1
+    read(made)
+    constant.quantizedDimension = 2
+    with pytest.raises(ModelError, match="tensor 2 is quantised along a dimension that it does not have"):
+        read(made)
+
+
+def test_kinds_of_numbers_that_do_not_go_together(read: Callable[[Any], ModelFile]) -> None:
+    made = chain(code(OPERATOR.SOFTMAX))
+    made.subgraphs[0].tensors[1].type = TENSOR.BOOL
+    with pytest.raises(ModelError, match="SOFTMAX makes bool of float32"):
+        read(made)
+    made.subgraphs[0].tensors[1].type = TENSOR.STRING
+    with pytest.raises(ModelError, match="SOFTMAX cannot work on tensor 1, which is of kind string"):
+        read(made)
+
+
+def test_signatures(read: Callable[[Any], ModelFile]) -> None:
+    made = chain(code(OPERATOR.RELU))
+    entry, signature = schema.TensorMapT(), schema.SignatureDefT()
+    entry.name, entry.tensorIndex = "picture", 2
+    signature.inputs, signature.signatureKey, signature.subgraphIndex = [entry], "serving_default", 0
+    made.signatureDefs = [signature]
+    read(made)
+    entry.tensorIndex = 3
+    with pytest.raises(ModelError, match="a signature's tensor is tensor 3, the subgraph has 3"):
+        read(made)
+    signature.subgraphIndex = 1
+    with pytest.raises(ModelError, match="a signature has subgraph 1, the file lists 1"):
+        read(made)
+
+
+def test_a_name_that_is_no_text(read: Callable[[Any], ModelFile]) -> None:
+    data = pack(chain(code(OPERATOR.RELU)))
+    assert data.count(b"t0\0") == 1
+    with pytest.raises(ModelError, match="the name of an input or output is no UTF-8 text"):
+        read(data.replace(b"t0\0", b"t\xff\0"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -215,7 +216,7 @@ def test_a_broker_that_was_never_there() -> None:
         with closing(PublishAnswers(target, Said(log, "--mqtt"))) as action:
             action.handle(seen("cat"))
             assert eventually(lambda: log.lines)
-    assert log.lines == ["--mqtt: the broker cannot be reached; trying again"]
+    assert log.lines == ["--mqtt: the broker cannot be reached: Connection refused; trying again"]
 
 
 def test_the_last_will_of_a_command_that_was_killed(broker: Broker, clip: Path, colours: Path) -> None:
@@ -223,7 +224,7 @@ def test_the_last_will_of_a_command_that_was_killed(broker: Broker, clip: Path, 
     command = [sys.executable, "-m", "runtime.cli", "classify", "--camera", str(clip), "--model", str(colours)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     options: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "env": environment}
-    with subprocess.Popen([*command, "--fps", "2", "--mqtt", url], **options) as process:
+    with subprocess.Popen([*command, "--realtime", "--mqtt", url], **options) as process:
         assert eventually(lambda: broker.of("home/door/state"))
         process.send_signal(signal.SIGKILL)
     assert eventually(lambda: broker.of("home/door/availability")[-1:] == ["offline"])
@@ -246,3 +247,29 @@ def test_a_password(broker: Broker, tmp_path: Path) -> None:
         with closing(PublishAnswers(target, Said(log, "--mqtt"))):
             assert eventually(lambda log=log: log.lines)
         assert log.lines == [f"--mqtt: {said}"]
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # paho-mqtt forgets the socket of a bad certificate
+def test_an_encrypted_connection(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate)]
+    subject = ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*made, *subject], check=True, capture_output=True)
+    broker.stop()
+    broker._config.write_text(
+        f"listener {broker.port}\nallow_anonymous true\ncertfile {certificate}\nkeyfile {key}\nuser root\n"
+    )
+    broker.start()
+    for trusted, said in ((certificate, "connected"), (tmp_path / "none", "the broker cannot be reached: ")):
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        log = Log()
+        target = MqttTarget("localhost", broker.port, "home/door", tls=True)
+        with closing(PublishAnswers(target, Said(log, "--mqtt"))) as action:
+            assert eventually(lambda log=log: log.lines)
+        assert log.lines[0].startswith(f"--mqtt: {said}")
+    assert "certificate verify failed" in log.lines[0]
+    action._client.loop_stop()
+    del action
+    gc.collect()

@@ -14,6 +14,7 @@ import pytest
 from runtime.actions.commands import RunCommands
 from runtime.actions.placeholders import fill_in
 from runtime.actions.said import Said
+from runtime.actions.worker import Worker
 from runtime.cli import main
 from runtime.options import CommandRule
 from tests.conftest import ROOT
@@ -180,6 +181,19 @@ def test_one_that_runs_at_the_end_is_killed(tmp_path: Path) -> None:
     assert log.lines == []
 
 
+def test_a_second_signal_kills_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "processes"
+
+    def interrupted(_worker: object, _seconds: float) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), running(CommandRule("cat", ("sh", "-c", _DEAF.format(path)))) as action:
+        action.handle(seen("cat"))
+        assert eventually(lambda: len(lines(path)) == 2)
+        monkeypatch.setattr(Worker, "close", interrupted)
+    assert eventually(lambda: not alive(path))
+
+
 def test_a_picture_waits_for_its_command(photos: Path, colours: Path, tmp_path: Path) -> None:
     path = tmp_path / "out"
     (photos / "red 2.png").write_bytes((photos / "red.png").read_bytes())
@@ -195,7 +209,7 @@ def test_sigterm_ends_the_command_and_its_commands(clip: Path, colours: Path, tm
     command = [sys.executable, "-m", "runtime.cli", "classify", "--camera", str(clip), "--model", str(colours), *on]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment}
-    with subprocess.Popen([*command, "--fps", "2"], **options) as process:  # type: ignore[call-overload]
+    with subprocess.Popen([*command, "--realtime", "--loop"], **options) as process:  # type: ignore[call-overload]
         assert eventually(lambda: lines(path))
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=20)

@@ -173,10 +173,11 @@ def test_no_source_at_all(camera: str) -> None:
 
 
 @pytest.mark.skipif(Path("/dev/video0").exists(), reason="there is a camera")
-def test_no_camera(colours: Path, run_module: Run) -> None:
-    done = run_module("classify", "--camera", "0", "--model", str(colours))
+@pytest.mark.parametrize("camera", ["0", "/dev/video0", "/dev/v4l/by-id/none", "/dev/null"])
+def test_no_camera(camera: str, colours: Path, run_module: Run) -> None:
+    done = run_module("classify", "--camera", camera, "--model", str(colours))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("runtime: error: no camera 0")
+    assert done.stderr.startswith(f"runtime: error: no camera {camera}: nothing can be opened as /dev/")
     assert done.stderr.count("\n") == 1
 
 

@@ -65,6 +65,7 @@ function showScores(list, answer) {
 // --- what the camera sees ---
 
 function showStatus(status) {
+  $("picture").style.visibility = "visible";
   showAbout(status);
   if (status.answer) {
     showAnswer($("answer"), status.answer);
@@ -144,6 +145,7 @@ function stop() {
   if (source) source.close();
   source = null;
   $("picture").removeAttribute("src");
+  $("picture").style.visibility = "hidden"; // or the browser draws a broken picture
 }
 
 // Why the connection was lost or refused.
@@ -157,6 +159,8 @@ async function explain() {
     } else state("", "connecting");
   } catch {
     state("bad", "no connection; trying again");
+    $("silence").textContent = "The device does not answer.";
+    $("silence").hidden = false;
   }
 }
 

@@ -78,7 +78,7 @@ def test_a_body_that_never_comes(serve: Serve, monkeypatch: pytest.MonkeyPatch) 
 
 def test_headers_that_trickle_in(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each byte comes in time, the whole never."""
-    monkeypatch.setattr("runtime.page.handler.HEADER_SECONDS", 0.4)
+    monkeypatch.setattr("runtime.page.exchange.HEADER_SECONDS", 0.4)
     with serve().connect() as connection:
         with contextlib.suppress(OSError):
             for byte in b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 1000:
@@ -139,7 +139,7 @@ def test_more_connections_than_places(serve: Serve) -> None:
     ],
 )
 def test_nonsense(serve: Serve, request_: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.page.handler.HEADER_SECONDS", 0.3)
+    monkeypatch.setattr("runtime.page.exchange.HEADER_SECONDS", 0.3)
     served = serve(token="a-token-that-is-long")
     assert served.send(request_).status in (0, 400, 401, 403, 421, 505)
     assert served.ask("/page.css").status == 200

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 from PIL import Image
 
-from runtime.page.live import Live
+from runtime.page.live import Live, without_logins
 from runtime.page.pictures import Pictures, as_jpeg
 from runtime.sources.frame import Frame
 from tests.runtime.page.conftest import seen
@@ -71,6 +71,11 @@ def test_passwords_of_urls_are_not_shown() -> None:
     assert status["note"]["text"] == "--camera rtsp://camera/1: fell silent"
     live.handle(seen(source="rtsp://me:p@ss@camera/1"))
     assert live.status()["answer"]["source"] == "rtsp://camera/1"
+
+
+def test_tokens_of_urls_are_not_shown() -> None:
+    text = "--camera http://pi:8080/stream?token=secret: fell silent; is http://pi/?a=b there?"
+    assert without_logins(text) == "--camera http://pi:8080/stream?...: fell silent; is http://pi/?... there?"
 
 
 def test_a_frame_is_encoded_once_for_all() -> None:

@@ -18,7 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from converters.metadata import add_metadata
 from tests.conftest import ROOT
+from tests.runtime.conftest import spec_of
+from tests.runtime.tiny_models import mean_colour_model
 
 Start = Callable[..., "Running"]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -29,11 +32,12 @@ class Running:
 
     Args:
         arguments: of ``runtime serve``.
+        more: variables of its environment.
     """
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, **more: str) -> None:
         command = [sys.executable, "-m", "runtime.cli", "serve", "--port", "0", *arguments]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        environment = os.environ | {"PYTHONPATH": str(ROOT)} | more
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self.process = subprocess.Popen(command, env=environment, encoding="utf-8", **pipes)
         assert self.process.stderr is not None
@@ -76,8 +80,8 @@ def start() -> Iterator[Start]:
     """A function that starts ``runtime serve``."""
     started: list[Running] = []
 
-    def run(*arguments: str) -> Running:
-        started.append(Running(*arguments))
+    def run(*arguments: str, **more: str) -> Running:
+        started.append(Running(*arguments, **more))
         return started[-1]
 
     yield run
@@ -118,7 +122,7 @@ def test_a_film_is_played_and_its_end_stays(start: Start, colours: Path, film: P
     code, out, err = running.end(signal.SIGINT)
     assert code == 0
     assert [line.split("  ", 1)[1].split()[0] for line in out.splitlines()] == ["red", "緑"]
-    assert err == "page: the source has ended; its last picture stays, and pictures can be posted\n"
+    assert err.endswith("page: the source has ended; its last picture stays, and pictures can be posted\n")
 
 
 def test_sigterm_in_the_middle_of_it(start: Start, colours: Path, film: Path) -> None:
@@ -198,3 +202,56 @@ def test_a_camera_that_is_not_there(colours: Path, run_module: Run, tmp_path: Pa
     assert done.returncode == 1
     assert "no such video file" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_moving_pattern_needs_no_opencv(start: Start, colours: Path) -> None:
+    running = start("--model", str(colours), "--camera", "test", "--fps", "20")
+    status = running.status_when(lambda status: status["answer"] is not None)
+    assert status["camera"] == "test"
+    assert not status["ended"]
+    assert running.end()[0] == 0
+
+
+def test_a_film_that_begins_again(start: Start, colours: Path, film: Path) -> None:
+    running = start("--model", str(colours), "--camera", str(film), "--loop")
+    status = running.status_when(lambda status: status["changes"] >= 3)
+    assert not status["ended"]
+    assert running.end()[0] == 0
+
+
+def test_another_model_takes_the_place_of_the_one_in_use(start: Start, colours: Path, green: bytes) -> None:
+    running = start("--model", str(colours), "--camera", "test")
+    colours.write_bytes(b"no model")
+    status = running.status_when(lambda status: "refused" in str(status["note"]))
+    assert status["classes"] == 3
+    other = colours.with_name("other.tflite")
+    spec = spec_of("rot", "grün", "blau")
+    other.write_bytes(add_metadata(mean_colour_model(then="SOFTMAX"), spec))
+    other.replace(colours)
+    running.status_when(lambda status: "is in use" in str(status["note"]))
+    assert running.get("classify", green)["labels"] == ["grün"]
+    running.status_when(lambda status: set(status["answer"]["labels"]) <= {"rot", "grün", "blau"})
+    assert running.end()[0] == 0
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
+def test_systemd_hears_of_the_end_when_the_page_ends_not_when_its_film_does(
+    start: Start, colours: Path, film: Path, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(0.5)
+        running = start("--model", str(colours), "--camera", str(film), NOTIFY_SOCKET=str(tmp_path / "notify"))
+        running.status_when(lambda status: bool(status["ended"]))
+        heard = _hear(manager, lambda line: "pictures can be posted" in line)
+        assert heard[0].startswith("READY=1\nSTATUS=watching ")
+        assert not any("STOPPING" in line for line in heard)
+        assert running.end()[0] == 0
+        assert _hear(manager, lambda line: "STOPPING" in line) == ["STOPPING=1"]
+
+
+def _hear(manager: socket.socket, last: Callable[[str], bool]) -> list[str]:
+    lines = [""]
+    while not last(lines[-1]):
+        lines.append(manager.recv(4096).decode())
+    return lines[1:]
