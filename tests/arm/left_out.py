@@ -1,0 +1,44 @@
+"""A pytest plugin: what is left out in an emulated userland, and why. Every test of it is listed as skipped.
+
+``test.sh`` loads it with ``-p``. Tests that need a package or a program say so themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+# Part of a test's id -> the reason.
+_BY_NAME = {
+    "test_browser.py::": "the browser would be the host's",
+    "test_child.py::test_deaths[SIGSEGV": "qemu writes a line of its own when a process crashes",
+    "test_child.py::test_deaths[SIGABRT": "qemu writes a line of its own when a process crashes",
+    "test_guard.py::test_a_crash_at_a_picture_names_it": "qemu writes a line of its own when a process crashes",
+    "test_child.py::test_deaths[hang": "an emulated process does not start within its two seconds",
+}
+# A fixture -> the reason.
+_BY_FIXTURE = {"library": "the delegate would be compiled for the host's processor"}
+# What `runtime` says where OpenCV would be needed. For 32-bit Arm PyPI has none.
+_NO_OPENCV = "needs OpenCV, which is not installed"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is left out."""
+    for item in items:
+        reasons = [reason for name, reason in _BY_NAME.items() if name in item.nodeid]
+        reasons += [reason for name, reason in _BY_FIXTURE.items() if name in getattr(item, "fixturenames", ())]
+        for reason in reasons[:1]:
+            item.add_marker(pytest.mark.skip(reason=f"emulated: {reason}"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A test in which the command asked for OpenCV is a skipped one where there is none."""
+    report = yield
+    if report.failed and find_spec("cv2") is None and _NO_OPENCV in str(report.longrepr):
+        path, line, _ = item.location
+        report.outcome, report.longrepr = "skipped", (path, (line or 0) + 1, "OpenCV is not installed")
+    return report
