@@ -27,13 +27,14 @@ class _Newest:
     """The newest frame that came, with its text; ``ended`` when no more come."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self._stream, self._lock = stream, threading.Lock()
         self._frame: tuple[NDArray[np.uint8], str] | None = None
         self.ended = False
         threading.Thread(target=self._read, daemon=True).start()
 
     def take(self) -> tuple[NDArray[np.uint8], str] | None:
-        frame, self._frame = self._frame, None
+        with self._lock:
+            frame, self._frame = self._frame, None
         return frame
 
     def _read(self) -> None:
@@ -43,7 +44,8 @@ class _Newest:
             data = self._stream.read(height * width * 3)
             if len(data) < height * width * 3:
                 break
-            self._frame = np.frombuffer(data, np.uint8).reshape(height, width, 3), text
+            with self._lock:
+                self._frame = np.frombuffer(data, np.uint8).reshape(height, width, 3), text
         self.ended = True
 
 
@@ -84,9 +86,9 @@ def _show(cv2: Any, frames: _Newest) -> None:
         frame = frames.take()
         if frame is not None:
             picture = captioned(*frame)
+            cv2.imshow(_NAME, picture[:, :, ::-1])
             if not begun:
                 cv2.resizeWindow(_NAME, picture.shape[1], picture.shape[0])
-            cv2.imshow(_NAME, picture[:, :, ::-1])
             begun = True
         if cv2.waitKey(_EVENTS_MS) & 0xFF in _KEYS:
             return

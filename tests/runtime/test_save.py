@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +26,15 @@ from tests.runtime.seen import Log, seen
 Capture = pytest.CaptureFixture[str]
 
 
+def eventually(happened: Callable[[], object]) -> bool:
+    until = time.monotonic() + 20
+    while not happened():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.005)
+    return True
+
+
 def tree(folder: Path) -> list[str]:
     """All files under a folder but the list of what was saved."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".runtime-saved")
@@ -38,8 +48,7 @@ def save(folder: Path, *answers: Any, camera: bool = True, log: Log | None = Non
         for answer in answers:
             action.handle(answer)
             if action._worker is not None:
-                while not action._worker.idle:
-                    pass
+                assert eventually(lambda: action._worker is None or action._worker.idle)
     return tree(folder)
 
 
