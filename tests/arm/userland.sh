@@ -110,7 +110,7 @@ install_there() {
     PYTHONPATH="$folder/site-pip:$root/usr/lib/python3/dist-packages" QEMU_CPU=$cpu $qemu -L "$root" \
         "$root/usr/bin/python$version" -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
         --break-system-packages --only-binary=:all: --prefix "$folder/installed" "$folder"/wheel/*.whl
-    cp -r "$(find "$folder/installed" -type d -name dist-packages)" "$folder/site-device"
+    mv "$folder/installed/lib/python$version/site-packages" "$folder/site-device"
     mkdir "$folder/site-project"
     for part in runtime converters toolkit; do mv "$folder/site-device/$part" "$folder/site-project"; done
     mv "$folder"/site-device/edge_export_toolkit-*.dist-info "$folder/site-project"
