@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """A test in which the command asked for OpenCV is a skipped one where there is none."""
     report = yield
-    if report.failed and find_spec("cv2") is None and _NO_OPENCV in str(report.longrepr):
+    if report.failed and find_spec("cv2") is None and _NO_OPENCV in report.longreprtext + report.capstderr:
         path, line, _ = item.location
         report.outcome, report.longrepr = "skipped", (path, (line or 0) + 1, "OpenCV is not installed")
     return report

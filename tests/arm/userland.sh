@@ -48,6 +48,7 @@ unpack() {
     packages="python$version-minimal,libpython$version-stdlib,libstdc++6,libgcc-s1"
     [ "$arch" = arm64 ] || packages="$packages,python3-numpy,python3-pil"
     mmdebstrap --quiet --variant=extract --architectures="$arch" --include="$packages" "$suite" "$root" "$MIRROR"
+    rm -rf "$root/dev"  # the host's devices serve, pseudo terminals among them
     [ -e "$root/lib" ] || ln -s usr/lib "$root/lib"  # Debian 13 leaves that to a package that is not here
     if [ "$arch" = armhf ]; then  # links that update-alternatives would have made
         libraries=$root/usr/lib/arm-linux-gnueabihf
