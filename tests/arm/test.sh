@@ -19,7 +19,7 @@ for python in "$folder"/${ONLY:-python-*}; do
     # What pip would install on the device, in a folder that is not the project's.
     (cd / && PYTHONPATH="$folder/site-project" "$python" -m runtime doctor) || failed="$failed $name:install"
     # The tests, on the working tree's code.
-    (cd "$project" && PYTHONPATH="$project:$folder/site-tests:$folder/schema" \
+    (cd "$project" && PYTHONPATH="$project:$folder/site-tests" \
         "$python" -m pytest -q -p no:cacheprovider -p tests.arm.left_out "${@:-tests/runtime}") || failed="$failed $name:tests"
 done
 [ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }

@@ -89,7 +89,7 @@ launcher() {
     cat > "$folder/$1" <<SCRIPT
 #!/bin/sh
 export QEMU_CPU=\${QEMU_CPU-$cpu} PYTHONDONTWRITEBYTECODE=1
-export PYTHONPATH="$folder/start-$1:$2\${PYTHONPATH:+:\$PYTHONPATH}"
+export PYTHONPATH="$folder/start-$1\${PYTHONPATH:+:\$PYTHONPATH}:$2"
 exec $qemu -L "$root" "$root/usr/bin/python$version" "\$@"
 SCRIPT
     chmod +x "$folder/$1"
@@ -140,7 +140,7 @@ rm -rf "$folder/wheel"
 "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$folder/wheel" "$project"
 if [ "$arch" = armhf ]; then
     install_there
-    launcher python-tflite "$folder/site-device:$root/usr/lib/python3/dist-packages"
+    launcher python-tflite "$folder/site-device:$root/usr/lib/python3/dist-packages:$folder/schema"
 else
     # OpenCV is no part of the device install; with it the tests of cameras and videos run too.
     fetch "$folder/site-opencv" --no-deps opencv-python-headless
@@ -149,7 +149,7 @@ else
     launcher python-litert "$folder/site-litert:$folder/site-opencv"
     if [ "$suite" = bookworm ]; then
         fetch "$folder/site-tflite" tflite-runtime==2.14.0 'numpy<2' pillow
-        launcher python-tflite "$folder/site-tflite:$folder/site-opencv"
+        launcher python-tflite "$folder/site-tflite:$folder/site-opencv:$folder/schema"
     fi
     rm -rf "$folder/site-project"
     "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder/site-project" \
