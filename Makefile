@@ -17,7 +17,7 @@ FIND_PYTHON = for name in $(PYTHON); do \
 		exit 1; \
 	fi
 
-.PHONY: help venv demo test test-arm64 test-armhf check lint format lock clean
+.PHONY: help venv demo test test-arm64 test-armhf device-wheel check lint format lock clean
 
 help:
 	@echo 'make demo             draw a picture set, train, convert to .tflite, classify: the whole way'
@@ -25,6 +25,7 @@ help:
 	@echo 'make test             run the tests'
 	@echo 'make test-arm64       the tests of the runtime on emulated 64-bit Raspberry Pi software (Debian; ten minutes)'
 	@echo 'make test-armhf       the same on 32 bits'
+	@echo 'make device-wheel     a wheel of runtime alone, 0.3 MB, in dist/device'
 	@echo 'make check            what CI runs: format, lint, types, import rules, tests'
 	@echo 'make lint             the same without the tests'
 	@echo 'make format           put the code in its standard form'
@@ -63,6 +64,9 @@ test: $(INSTALLED)
 
 test-arm64 test-armhf: test-%: $(INSTALLED)
 	PYTHON=$(abspath $(BIN)/python) tests/arm/test.sh $*
+
+device-wheel: $(INSTALLED)
+	PYTHON=$(abspath $(BIN)/python) scripts/device_wheel.sh dist/device
 
 check: lint test
 

@@ -164,9 +164,10 @@ _ORIENTATION_TAG = 0x0112
 def _upright(image: Image) -> Image:
     from PIL import Image as module
 
-    image.load()  # Pillow turns TIFF pictures by itself when it loads them
+    image.load()
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        # Pillow turns TIFF pictures by itself when it loads them; 9.4 leaves the tag in place.
+        orientation = 1 if image.format == "TIFF" else image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:  # unreadable EXIF is no reason to lose the picture
         orientation = 1
     transpose = module.Transpose
@@ -207,7 +208,9 @@ def _wide_grey(image: Image) -> Image:
 
     values: Any = np.asarray(image)
     if values.dtype.kind == "f":
-        values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+        # Not nan_to_num: on 32-bit Arm, where tflite-runtime has the processor flush the smallest numbers to zero, it
+        # warns of that.
+        values = np.where(np.isfinite(values), values, values.dtype.type(0))
     top = values.max(initial=0)
     # 16-bit files say 65535 for white; a float or a file that stays under 256 says it in its own scale.
     white = 65535 if top > 255 else (255 if top > 1 or image.mode != "F" else 1)

@@ -13,6 +13,7 @@ from runtime.interpreter import interpreter_name
 from runtime.metadata import read_metadata
 from runtime.model_file import ModelFile, TensorInfo
 from runtime.op_versions import required_runtime
+from runtime.versions import how_to_install_interpreter
 
 # More labels than these are cut in the text; --json has all.
 _LABELS_SHOWN = 12
@@ -125,7 +126,7 @@ def info_text(path: Path) -> str:
     operators = (f"{op['count']} x {op['name']} {op['version']}" for op in info["operators"])
     rows.append(("operators", ", ".join(operators)))
     rows.append(("needs", _needs_text(info)))
-    rows.append(("interpreter", info["interpreter"] or "none is installed: pip install ai-edge-litert"))
+    rows.append(("interpreter", info["interpreter"] or f"none is installed: {how_to_install_interpreter()}"))
     rows += [("warning", warning) for warning in info.get("warnings", ())]
     return "\n".join(f"{name:<12}{one_line(value)}" for name, value in rows)
 

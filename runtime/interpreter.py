@@ -16,7 +16,7 @@ from runtime.errors import MissingPackageError, ModelError, one_line
 from runtime.file_kind import shown
 from runtime.model_file import OperatorUse
 from runtime.quantization import Quantization
-from runtime.versions import package_version
+from runtime.versions import how_to_install_interpreter, package_version
 
 if TYPE_CHECKING:
     from runtime.delegates import Delegate
@@ -60,7 +60,7 @@ def _interpreter_class() -> tuple[str, Any]:
         except Exception as error:  # a wheel that does not fit this machine fails in many ways
             failures.append(f"{distribution} does not load: {error}")
     detail = "; ".join(failures) or (f"{CHOICE_VARIABLE}={choice}" if choice else "none is installed")
-    raise MissingPackageError(f"no TFLite interpreter ({detail}): pip install ai-edge-litert")
+    raise MissingPackageError(f"no TFLite interpreter ({detail}): {how_to_install_interpreter()}")
 
 
 def interpreter_name() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def package_version(distribution: str) -> str | None:
     """The installed version, or None where it is not installed (a program run from its sources, say)."""
@@ -11,3 +13,8 @@ def package_version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+def how_to_install_interpreter() -> str:
+    """The command for this machine: on 32 bits LiteRT has no wheel, and tflite-runtime's last one needs numpy 1."""
+    return "pip install ai-edge-litert" if sys.maxsize > 2**32 else "pip install tflite-runtime==2.14.0 'numpy<2'"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from runtime.doctor.finding import Device, Finding
-from runtime.versions import package_version
+from runtime.versions import how_to_install_interpreter, package_version
 
 _INTERPRETERS = ("ai-edge-litert", "tflite-runtime")
 # Imports and uses what may not fit; a crash of it is only the child's.
@@ -42,7 +42,7 @@ def _interpreter() -> list[Finding]:
     installed = [f"{name} {version}" for name in _INTERPRETERS if (version := package_version(name))]
     numpy = package_version("numpy") or "not installed"
     if not installed:
-        return [Finding("interpreter", "fault", "none is installed", ("pip install ai-edge-litert",))]
+        return [Finding("interpreter", "fault", "none is installed", (how_to_install_interpreter(),))]
     if not package_version("ai-edge-litert") and numpy.split(".")[0].isdigit() and int(numpy.split(".")[0]) >= 2:
         text = f"{installed[0]} does not work with numpy {numpy}"
         return [Finding("interpreter", "fault", text, ("pip install 'numpy<2'",))]
@@ -68,7 +68,7 @@ def _interpreter() -> list[Finding]:
 
 
 def _again() -> str:
-    return f"{sys.executable} -m pip install --force-reinstall ai-edge-litert numpy"
+    return f"{sys.executable} -m {how_to_install_interpreter().replace('install', 'install --force-reinstall', 1)}"
 
 
 def _opencv(device: Device) -> list[Finding]:

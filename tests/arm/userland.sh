@@ -48,6 +48,8 @@ unpack() {
     packages="python$version-minimal,libpython$version-stdlib,libstdc++6,libgcc-s1"
     [ "$arch" = arm64 ] || packages="$packages,python3-numpy,python3-pil"
     mmdebstrap --quiet --variant=extract --architectures="$arch" --include="$packages" "$suite" "$root" "$MIRROR"
+    rm -rf "$root/dev"  # the host's devices serve, pseudo terminals among them
+    [ -e "$root/lib" ] || ln -s usr/lib "$root/lib"  # Debian 13 leaves that to a package that is not here
     if [ "$arch" = armhf ]; then  # links that update-alternatives would have made
         libraries=$root/usr/lib/arm-linux-gnueabihf
         ln -sf blas/libblas.so.3 "$libraries/libblas.so.3"
@@ -68,7 +70,8 @@ unpack() {
 fetch() {
     target=$1
     shift
-    [ -e "$target/.done" ] && return
+    asked="$* $(cksum < "$project/pyproject.toml")"
+    [ "$(cat "$target/.done" 2>/dev/null)" = "$asked" ] && return
     rm -rf "$target"
     platforms=
     for manylinux in manylinux2014 manylinux_2_17 manylinux_2_24 manylinux_2_26 manylinux_2_27 manylinux_2_28 \
@@ -78,7 +81,7 @@ fetch() {
     # shellcheck disable=SC2086 - a list of words
     "$python" -m pip install --quiet --disable-pip-version-check --target "$target" --only-binary=:all: \
         --implementation cp --python-version "$version" --abi "$tag" --abi abi3 --abi none $platforms "$@"
-    touch "$target/.done"
+    echo "$asked" > "$target/.done"
 }
 
 # launcher NAME PATHS: a python that runs on the host, and is what sys.executable says, for processes of its own.
@@ -86,12 +89,32 @@ launcher() {
     cat > "$folder/$1" <<SCRIPT
 #!/bin/sh
 export QEMU_CPU=\${QEMU_CPU-$cpu} PYTHONDONTWRITEBYTECODE=1
-export PYTHONPATH="$folder/start-$1:$2\${PYTHONPATH:+:\$PYTHONPATH}"
+export PYTHONPATH="$folder/start-$1\${PYTHONPATH:+:\$PYTHONPATH}:$2"
 exec $qemu -L "$root" "$root/usr/bin/python$version" "\$@"
 SCRIPT
     chmod +x "$folder/$1"
     mkdir -p "$folder/start-$1"
     echo "import sys; sys.executable = '$folder/$1'" > "$folder/start-$1/sitecustomize.py"
+}
+
+# The tests run the working tree's code, and nothing of an older wheel.
+forget_project() {
+    rm -rf "$1/runtime" "$1/converters" "$1/toolkit"
+}
+
+# 32 bits: `pip install .` beside Debian's numpy and Pillow, by a pip that runs there itself; the host's takes markers
+# (platform_machine) from the host, whatever the platform it is told.
+install_there() {
+    [ -d "$folder/site-pip" ] ||
+        "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder/site-pip" pip
+    rm -rf "$folder/installed" "$folder/site-device" "$folder/site-project"
+    PYTHONPATH="$folder/site-pip:$root/usr/lib/python3/dist-packages" QEMU_CPU=$cpu $qemu -L "$root" \
+        "$root/usr/bin/python$version" -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+        --break-system-packages --only-binary=:all: --prefix "$folder/installed" "$folder"/wheel/*.whl
+    mv "$folder/installed/lib/python$version/site-packages" "$folder/site-device"
+    mkdir "$folder/site-project"
+    for part in runtime converters toolkit; do mv "$folder/site-device/$part" "$folder/site-project"; done
+    mv "$folder"/site-device/edge_export_toolkit-*.dist-info "$folder/site-project"
 }
 
 compile_all() {  # emulated, the first import of everything would take ten seconds
@@ -102,9 +125,9 @@ compile_all() {  # emulated, the first import of everything would take ten secon
 find_mirror
 install_tools
 unpack
-# What the tests need beside the device install, which runs on any machine: pytest, and the schema that they write
-# models with (a module of LiteRT's, without its interpreter).
-fetch "$folder/site-tests" pytest flatbuffers
+# What the tests need beside the device install, which runs on any machine: pytest, what talks to a broker and to pins,
+# and the schema that they write models with (a module of LiteRT's, without its interpreter).
+fetch "$folder/site-tests" pytest flatbuffers paho-mqtt gpiozero
 [ -e "$folder/schema/ai_edge_litert/__init__.py" ] || {
     "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder/host" ai-edge-litert
     mkdir -p "$folder/schema/ai_edge_litert"
@@ -113,21 +136,24 @@ fetch "$folder/site-tests" pytest flatbuffers
     touch "$folder/schema/ai_edge_litert/__init__.py"
 }
 # The project's wheel, anew each time, and what it asks for.
-rm -rf "$folder/wheel" "$folder/site-project"
+rm -rf "$folder/wheel"
 "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$folder/wheel" "$project"
-"$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder/site-project" "$folder"/wheel/*.whl
 if [ "$arch" = armhf ]; then
-    # pip takes markers from the host, whatever the platform it is told; so the only wheel that there is is named.
-    fetch "$folder/site-tflite" --no-deps tflite-runtime==2.14.0
-    launcher python-tflite "$folder/site-tflite:$root/usr/lib/python3/dist-packages"
+    install_there
+    launcher python-tflite "$folder/site-device:$root/usr/lib/python3/dist-packages:$folder/schema"
 else
+    # OpenCV is no part of the device install; with it the tests of cameras and videos run too.
+    fetch "$folder/site-opencv" --no-deps opencv-python-headless
     fetch "$folder/site-litert" "$folder"/wheel/*.whl
-    rm -rf "$folder"/site-litert/runtime "$folder"/site-litert/converters "$folder"/site-litert/toolkit
-    launcher python-litert "$folder/site-litert"
+    forget_project "$folder/site-litert"
+    launcher python-litert "$folder/site-litert:$folder/site-opencv"
     if [ "$suite" = bookworm ]; then
         fetch "$folder/site-tflite" tflite-runtime==2.14.0 'numpy<2' pillow
-        launcher python-tflite "$folder/site-tflite"
+        launcher python-tflite "$folder/site-tflite:$folder/site-opencv:$folder/schema"
     fi
+    rm -rf "$folder/site-project"
+    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder/site-project" \
+        "$folder"/wheel/*.whl
 fi
 compile_all
 echo "ready: $folder"

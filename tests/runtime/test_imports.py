@@ -13,7 +13,7 @@ from PIL import Image
 from tests.conftest import ROOT
 
 TRAINING = {"tensorflow", "keras", "cv2"}
-NUMPY = {"numpy", "PIL", "ai_edge_litert"}
+NUMPY = {"numpy", "PIL", "ai_edge_litert", "tflite_runtime"}
 ALL_OF_RUNTIME = """
 import importlib, pkgutil, runtime
 names = {found.name for found in pkgutil.walk_packages(runtime.__path__, "runtime.")} - {"runtime.__main__"}
@@ -93,7 +93,13 @@ NOT_FOR_ONE_PICTURE = {
     "runtime.watch",
     "runtime.trial",
 }
-BARE = "import numpy, PIL.JpegImagePlugin, ai_edge_litert.interpreter"
+BARE = """
+import numpy, PIL.JpegImagePlugin
+try:
+    import ai_edge_litert.interpreter
+except ImportError:
+    import tflite_runtime.interpreter
+"""
 
 
 def test_one_picture_loads_little_more_than_a_bare_script(colours: Path, tmp_path: Path) -> None:

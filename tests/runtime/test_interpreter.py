@@ -89,7 +89,7 @@ def test_the_interpreter_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGE_EXPORT_INTERPRETER", INSTALLED)
     assert interpreter_name().split()[0] == INSTALLED
     monkeypatch.setenv("EDGE_EXPORT_INTERPRETER", "tflite")
-    with pytest.raises(MissingPackageError, match=r"\(EDGE_EXPORT_INTERPRETER=tflite\): pip install ai-edge-litert"):
+    with pytest.raises(MissingPackageError, match=r"\(EDGE_EXPORT_INTERPRETER=tflite\): pip install (ai|tflite)-"):
         interpreter_name()
 
 

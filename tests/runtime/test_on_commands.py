@@ -141,6 +141,16 @@ def test_a_command_that_prints_without_end_is_read(tmp_path: Path) -> None:
     assert log.lines == [f"--on cat: {sys.executable} failed with exit code 1: last"]
 
 
+def _state(process: str) -> str:
+    """The letter that Linux has for it; "gone", or "" on other systems."""
+    if not Path("/proc/self/stat").exists():
+        return ""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):  # it ended at this moment
+        return "gone"
+
+
 def alive(path: Path) -> list[int]:
     """Which of the processes whose numbers stand in a file still run."""
     found = []
@@ -149,8 +159,7 @@ def alive(path: Path) -> list[int]:
             os.kill(int(line), 0)
         except ProcessLookupError:
             continue
-        state = Path(f"/proc/{line}/stat")
-        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z":
+        if _state(line) not in ("Z", "gone"):
             found.append(int(line))
     return found
 
