@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import UsageError
 from runtime.file_kind import shown
-from runtime.records import dataclass
 from runtime.spec import Task
 
 

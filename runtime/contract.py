@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,6 @@ from runtime.files import read_file
 from runtime.metadata import ModelMetadata, find_spec, read_labels, read_metadata
 from runtime.missing_archive import missing_archive
 from runtime.model_file import ModelFile
-from runtime.records import dataclass
 from runtime.spec import ModelSpec, Preprocessing, ResampleFilter, Task
 
 #: Who said how pixels are normalised.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runtime.child import ChildDied, Tell, run_in_child
 from runtime.errors import MissingPackageError, ModelError, UsageError, one_line
 from runtime.file_kind import shown
-from runtime.records import dataclass
 
 #: What the user calls the Edge TPU's library.
 EDGE_TPU = "edgetpu"

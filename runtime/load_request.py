@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from runtime.contract import Overrides, read_contract
 from runtime.delegates import Delegate
 from runtime.interpreter import LoadedModel
 from runtime.op_support import require_operators
-from runtime.records import dataclass
 from runtime.xnnpack import Xnnpack
 
 

@@ -9,6 +9,7 @@ to decide on, and only damage raises.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.associated_files import associated_files, read_associated_file
@@ -16,7 +17,6 @@ from runtime.errors import ModelError
 from runtime.file_kind import shown
 from runtime.flatbuffer import Buffer, Table
 from runtime.model_file import ModelFile
-from runtime.records import dataclass
 from runtime.spec import SPEC_FILE_NAME
 
 __all__ = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from mmap import mmap
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +28,6 @@ from runtime.model_checks import (
 )
 from runtime.op_names import CUSTOM_CODE, TENSOR_TYPES, operator_name
 from runtime.operator_checks import TensorUse, check_options
-from runtime.records import dataclass
 
 IDENTIFIER = b"TFL3"
 """Bytes 4 to 7 of every TFLite file (``file_identifier`` of the schema)."""

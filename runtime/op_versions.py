@@ -8,9 +8,9 @@ carries (2.14.0 is its last). ai-edge-litert counts anew, so its own number cann
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from runtime.model_file import ModelFile, OperatorUse
-from runtime.records import dataclass
 
 # One operator a line; the n-th number is the first release with its version n, "-" one that never shipped.
 # The facts of FindMinimumRuntimeVersionForOp at commit 119ae633cc864d7c797a4b259706961f4baf22ed of

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.answers import AnswerRules
 from runtime.contract import Overrides
-from runtime.records import dataclass
 from runtime.sources.open import CameraOptions
 
 if TYPE_CHECKING:

@@ -7,11 +7,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from runtime.errors import ModelError
-from runtime.records import dataclass
 
 #: Version of the JSON that ``ModelSpec.to_json`` writes. A reader refuses a higher one. 2 added ``unknown_below``.
 SCHEMA_VERSION = 2

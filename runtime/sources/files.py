@@ -5,13 +5,12 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime.errors import ImageError, UsageError
 from runtime.file_kind import shown
 from runtime.images import IMAGE_SUFFIXES, MAX_FILE_BYTES, find_images, natural_key, read_image_bytes
-from runtime.records import dataclass
 from runtime.sources.kinds import is_url, without_password
 
 # An address must answer within this many seconds, and all of the picture come within so many.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
-
-from runtime.records import dataclass
 
 if TYPE_CHECKING:  # who classifies one picture has these options too, and must not wait for the rest
     from runtime.sources.capture import Capture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import UsageError
-from runtime.records import dataclass
 from runtime.sources.frame import Frame, FrameSource
 
 
