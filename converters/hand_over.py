@@ -56,7 +56,9 @@ def hand_over(
     check(coming)
     places = {name: str(path.relative_to(scratch)) for name, path in coming.items()}
     (scratch / _ASIDE).mkdir()
-    (scratch / _COMING).write_text(json.dumps(places), encoding="utf-8")
+    listed = scratch / f"{_COMING}.new"
+    listed.write_text(json.dumps(places), encoding="utf-8")
+    listed.replace(scratch / _COMING)  # whole or not there
     kept = {entry["file"] for entry in report["files"] if entry["accepted"]}
     kept |= {part["file"] for entry in report["formats"] for part in entry["files"]}
     earlier = {name: digest for name, digest in files_of(target).items() if name not in kept}

@@ -36,21 +36,21 @@ def classify_pictures(options: ClassifyOptions, out: TextIO, log: TextIO) -> int
     alone = len(options.paths) == 1 and len(first) == 1 and first[0].named and first[0].source != "-"
     model = options.model
     classifier = load_model(model if alone or model.threads is not None else replace(model, threads=1), log)
-    answered: list[Stages] = []
-    failed: list[FoundPicture] = []
+    totals = _Totals()
     with closing(actions_for(options, out, log, classifier.contract.labels)) as actions:
         for number, (picture, seen) in enumerate(_look(chain(first, found), alone, classifier, options)):
             if isinstance(seen, ImageError):
                 if picture.named and len(options.paths) == 1 and not number:
                     raise seen
-                failed.append(picture)
+                totals.failed += 1
+                totals.named_failed |= picture.named
                 print(f"skipped: {one_line(seen)}", file=log)
                 continue
-            answered.append(seen.answer.milliseconds)
+            totals.add(seen.answer.milliseconds)
             for action in actions:
                 action.handle(seen)
-    _summarize(answered, failed, log)
-    return 1 if not answered or any(picture.named for picture in failed) else 0
+    totals.tell(log)
+    return 1 if not totals.answered or totals.named_failed else 0
 
 
 def _look(
@@ -74,16 +74,28 @@ def _look(
     return classifier.each(enumerate(pictures), work)
 
 
-def _summarize(stages: list[Stages], failed: list[FoundPicture], log: TextIO) -> None:
-    if len(stages) > 1:
-        count = len(stages)
-        decode, preprocess, invoke = (
-            sum(values) / count for values in zip(*((s.decode, s.preprocess, s.invoke) for s in stages), strict=True)
-        )
-        print(
-            f"{count} pictures; on average decode {decode:.1f} ms, preprocess {preprocess:.1f} ms, "
-            f"invoke {invoke:.1f} ms",
-            file=log,
-        )
-    if failed:
-        print(f"{len(failed)} skipped, listed above", file=log)
+class _Totals:
+    """What became of the pictures, which may be without end."""
+
+    def __init__(self) -> None:
+        self.answered = self.failed = 0
+        self.named_failed = False
+        self._sums = (0.0, 0.0, 0.0)
+
+    def add(self, stages: Stages) -> None:
+        """A picture that was answered."""
+        self.answered += 1
+        decode, preprocess, invoke = self._sums
+        self._sums = (decode + stages.decode, preprocess + stages.preprocess, invoke + stages.invoke)
+
+    def tell(self, log: TextIO) -> None:
+        """A line on the times of several pictures, and one on those that were skipped."""
+        if self.answered > 1:
+            decode, preprocess, invoke = (total / self.answered for total in self._sums)
+            print(
+                f"{self.answered} pictures; on average decode {decode:.1f} ms, preprocess {preprocess:.1f} ms, "
+                f"invoke {invoke:.1f} ms",
+                file=log,
+            )
+        if self.failed:
+            print(f"{self.failed} skipped, listed above", file=log)

@@ -135,7 +135,7 @@ class ModelReloader:
         before = _stamp(self._path)
         try:
             classifier = self._load()
-        except EdgeExportError as error:
+        except (EdgeExportError, OSError, MemoryError) as error:
             self.log(f"model: the new {shown(self._path)} is refused, the old one stays in use: {one_line(error)}")
             return False
         finally:

@@ -84,7 +84,7 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO, notifier: Noti
             contract = model.contract
             answer, scores = model.look(prepared, options.rules)
             if smoother is not None:
-                answer, scores = smoother.smooth(contract, answer, scores, frame.arrived)
+                answer, scores = smoother.smooth(contract, answer, scores, frames.moment(frame))
             age_ms = (time.monotonic() - frame.arrived) * 1000
             holding = frozenset(answer.labels)  # in whichever order: two labels that swap places are no change
             changed = holding != before

@@ -104,6 +104,7 @@ class PublishAnswers:
             self._publish("availability", "online")
             if self._state is not None:
                 self._publish("state", self._state)
+        self._said.forget()  # what went wrong is over
         self._said.say("connected")
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:

@@ -28,15 +28,15 @@ class Said:
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
 
-    def say(self, line: str) -> None:
-        """Write the line, unless the same was written not long ago."""
-        now = time.monotonic()
+    def say(self, line: str, kind: str | None = None) -> None:
+        """Write the line, unless the same, or one of its kind, was written not long ago."""
+        now, kind = time.monotonic(), kind or line
         with self._lock:
-            before = self._lines.get(line)
+            before = self._lines.get(kind)
             if before is None:
                 if len(self._lines) >= _REMEMBERED:
                     del self._lines[next(iter(self._lines))]
-                self._lines[line] = _Line(now)
+                self._lines[kind] = _Line(now)
             elif now - before.moment < before.pause:
                 before.again += 1
                 return

@@ -114,13 +114,13 @@ class SavePictures:
         except OSError as error:
             self._said.say(f"{self._problem(error)}; pictures are left out")
         except (ImageError, ValueError, MemoryError) as error:
-            self._said.say(f"frame {item[0].number} cannot be saved: {error}")
+            self._said.say(f"frame {item[0].number} cannot be saved: {error}", "frame")
         else:
             self._said.forget()
 
     def _save(self, item: tuple[Frame, tuple[str, ...]]) -> None:
         frame, places = item
-        data = frame.picture if isinstance(frame.picture, bytes) else _jpeg(frame)
+        data = frame.encoded or (frame.picture if isinstance(frame.picture, bytes) else _jpeg(frame))
         stem, suffix = _name(frame, data, own=not self._camera)
         for place in places:
             if not self._kept.put(data, place, stem, suffix):

@@ -19,7 +19,7 @@ class PrintPictures:
 
     def handle(self, seen: Seen) -> None:
         """Print one answer."""
-        print(as_text(seen.frame.source, seen.answer, seen.task), file=self._out, flush=True)
+        _write(self._out, as_text(seen.frame.source, seen.answer, seen.task))
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -34,7 +34,7 @@ class PrintJson:
     def handle(self, seen: Seen) -> None:
         """Print one answer."""
         frame = seen.frame
-        print(as_json(frame.source, seen.answer, frame.number, frame.time), file=self._out, flush=True)
+        _write(self._out, as_json(frame.source, seen.answer, frame.number, frame.time))
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -50,10 +50,16 @@ class PrintChanges:
         """Print a line if the labels changed."""
         if seen.changed:
             moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seen.frame.time))
-            print(f"{moment}  {summary(seen.answer)}", file=self._out, flush=True)
+            _write(self._out, f"{moment}  {summary(seen.answer)}")
 
     def close(self) -> None:
         """Nothing is left to do."""
+
+
+def _write(out: TextIO, text: str) -> None:
+    """In one piece: a signal between ``print``'s text and its line break would leave half a line."""
+    out.write(f"{text}\n")
+    out.flush()
 
 
 def summary(answer: Classification) -> str:

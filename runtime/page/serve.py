@@ -26,6 +26,7 @@ from runtime.page.token import kept_token, new_token
 from runtime.page.uploads import Uploads
 from runtime.reload import ModelReloader, open_reloader
 from runtime.service.notify import Notifier
+from runtime.sources.kinds import camera_kind, is_live
 from runtime.sources.open import CameraOptions
 from runtime.watch import watch
 
@@ -151,8 +152,8 @@ def _watch(
                 for action in actions:
                     action.handle(seen)
     except SourceError as error:
-        if live.empty:
-            raise
+        if live.empty or is_live(camera_kind(camera.camera)):
+            raise  # a camera that cannot be had any more is for the service manager to begin anew
         _say(log, one_line(error))
         live.note(one_line(error))
     reloader.log = partial(_say, log)

@@ -125,6 +125,13 @@ class Capture(Generic[T]):
         handover, health = self._handover, self._reading.health
         return Counts(handover.came, handover.dropped, health.damaged, health.black, self._reading.outages.count)
 
+    def moment(self, frame: Frame) -> float:
+        """When a frame was taken, seconds on some clock: the film's own where it is not played in real time."""
+        source = self._reading.source
+        if self._handover.latest or source is None or not source.frame_seconds:
+            return frame.arrived
+        return frame.number * source.frame_seconds
+
     def close(self) -> None:
         """Stop the thread and let the source go; a word about its frames, if it was a live one."""
         if self._closed:

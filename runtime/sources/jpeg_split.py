@@ -52,9 +52,10 @@ class JpegSplitter:
         if not self._at and not self._find_start():
             return None
         while self._at is not None:
-            if len(self._data) > MAX_JPEG_BYTES:
+            while len(self._data) > MAX_JPEG_BYTES:
                 self._forget(2)  # no picture: look for another beginning
-                return None if not self._find_start() else self._find_end()
+                if not self._find_start():
+                    return None
             marker = self._next_marker()
             if marker is None:
                 return None

@@ -13,6 +13,8 @@ _PI = re.compile(r"pi(:[0-9]{1,2})?")
 _DEVICE = re.compile(r"[0-9]{1,4}|/dev/.+")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SEQUENCE = re.compile(r"%(0[1-9])?d")
+# What cameras take for logins in a query.
+_SECRET = re.compile(r"([?&][^=&]*(?:pass|pwd|token|key|auth|secret|sig)[^=&]*=)[^&#]*", re.IGNORECASE)
 # A URL that ends in one of these is a file that has an end; any other URL is a stream that should have none.
 _VIDEO_FILES = (".mp4", ".m4v", ".avi", ".mkv", ".mov", ".webm")
 
@@ -43,14 +45,17 @@ def is_url(text: str) -> bool:
 
 
 def without_password(name: str) -> str:
-    """A URL as it may be shown and logged: ``http://user:...@host/``; any other name as it is."""
+    """A URL as it may be shown and logged, ``http://user:...@host/?pwd=...``; any other name as it is."""
     if not is_url(name):
         return name
     scheme, _, rest = name.partition("://")
     place, slash, path = rest.partition("/")
     login, at, host = place.rpartition("@")
     user, colon, _ = login.partition(":")
-    return f"{scheme}://{user}:...@{host}{slash}{path}" if at and colon else name
+    path = _SECRET.sub(r"\1...", path)
+    if not at:
+        return f"{scheme}://{place}{slash}{path}"
+    return f"{scheme}://{user}:...@{host}{slash}{path}" if colon else f"{scheme}://...@{host}{slash}{path}"
 
 
 def _path_of(url: str) -> str:

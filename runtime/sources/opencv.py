@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import ImageError, MissingPackageError, SourceError, UsageError
+from runtime.errors import ImageError, MissingPackageError, SourceError, UsageError, one_line
 from runtime.file_kind import shown
 from runtime.sources.frame import Frame, frame_of
 from runtime.sources.kinds import camera_kind, is_live, is_url, without_password
@@ -93,8 +93,11 @@ class OpenCVSource:
     def retrieve(self) -> Frame:
         """Decode the frame; see ``FrameSource``."""
         started = time.perf_counter()
-        with self._in_use:
-            good, pixels = self._capture.retrieve() if not self._closed else (False, None)
+        try:
+            with self._in_use:
+                good, pixels = self._capture.retrieve() if not self._closed else (False, None)
+        except self._cv2.error as error:
+            raise ImageError(f"--camera {self.name}: frame {self._count - 1}: {one_line(error)}") from error
         if not good or pixels is None or not pixels.size:
             raise ImageError(f"--camera {self.name}: frame {self._count - 1} cannot be decoded")
         pixels = self._three_channels(pixels)

@@ -30,11 +30,11 @@ def piped_pictures() -> Iterator[FoundPicture]:
 
 
 def _pictures(number: int) -> Iterator[FoundPicture]:
-    seen = _read(number, len(_JPEG))
+    seen = bytearray(_read(number, len(_JPEG)))
     if not seen.startswith(_JPEG):
         yield _found(0, partial(_rest, number, seen))
         return
-    splitter, count, data = JpegSplitter(), 0, seen
+    splitter, count, data = JpegSplitter(), 0, bytes(seen)
     while data:
         for picture in splitter.feed(data):
             if not count and _SEVERAL in picture[:_HEAD]:
@@ -43,7 +43,13 @@ def _pictures(number: int) -> Iterator[FoundPicture]:
             yield _found(count, partial(bytes, picture))
             count += 1
         data = os.read(number, _CHUNK)
-        seen = b"" if count else seen + data
+        if count:
+            seen.clear()
+        else:
+            seen += data
+            if len(seen) > MAX_FILE_BYTES:
+                yield _found(0, partial(_rest, number, seen))  # which refuses it
+                return
     if splitter.rest.startswith(_JPEG):  # it breaks off; its decoder says so
         yield _found(count, partial(bytes, splitter.rest))
 
@@ -60,12 +66,14 @@ def _read(number: int, least: int) -> bytes:
     return bytes(data)
 
 
-def _rest(number: int, head: bytes) -> bytes:
+def _rest(number: int, head: bytes | bytearray) -> bytes:
     data = bytearray(head)
-    while more := os.read(number, _CHUNK):
-        data += more
+    more = b"more"
+    while more:
         if len(data) > MAX_FILE_BYTES:
             raise ImageError(f"-: more than the limit of {MAX_FILE_BYTES / 1e6:.0f} MB")
+        more = os.read(number, _CHUNK)
+        data += more
     if not data:
         raise ImageError("-: nothing came on standard input")
     return bytes(data)

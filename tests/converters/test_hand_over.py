@@ -160,7 +160,7 @@ def test_killed(target: Path, number: int) -> None:
 def test_killed_where_nothing_was_before(tmp_path: Path) -> None:
     target = tmp_path / "export"
     write(target, MINE)
-    done = subprocess.run([sys.executable, "-c", KILLED, str(target), "3"], check=False, env=environment())
+    done = subprocess.run([sys.executable, "-c", KILLED, str(target), "4"], check=False, env=environment())
     assert done.returncode == -signal.SIGKILL
     assert (target / "fresh.svg").exists()
     bring_back(target)

@@ -19,6 +19,7 @@ from runtime.sources.frame import FrameSource
 from runtime.sources.http import open_http_camera
 from runtime.sources.kinds import camera_kind, without_password
 from runtime.sources.open import CameraOptions, opener
+from runtime.sources.outages import Outages
 from runtime.sources.pattern import SHAPES, PatternSource
 from runtime.sources.sequence import SequenceSource
 from runtime.sources.view import Roi, View
@@ -58,6 +59,22 @@ def test_passwords_are_not_shown() -> None:
     assert without_password("rtsp://me:se@cret@host:554/a@b") == "rtsp://me:...@host:554/a@b"
     assert without_password("http://host/x:y@z") == "http://host/x:y@z"
     assert without_password("me:secret@file.mp4") == "me:secret@file.mp4"
+    assert without_password("http://key@host/x") == "http://...@host/x"
+    assert without_password("http://host/x?user=me&pwd=s/e@c&size=3") == "http://host/x?user=me&pwd=...&size=3"
+    assert without_password("http://host/photo.php?id=3") == "http://host/photo.php?id=3"
+
+
+def test_a_camera_that_comes_and_goes_does_not_fill_the_log() -> None:
+    said: list[str] = []
+    outages = Outages(said.append)
+    pauses = []
+    for _ in range(100):
+        pauses.append(outages.pause_after(SourceError("gone")))
+        outages.over("cam")
+    assert pauses[:4] == [0.5, 1.0, 2.0, 4.0]
+    assert pauses[-1] == 30.0
+    assert outages.count == 100
+    assert len(said) < 20
 
 
 def test_the_pattern_is_the_same_each_time_and_moves() -> None:

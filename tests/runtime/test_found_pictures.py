@@ -230,3 +230,13 @@ def test_jpegs_on_standard_input_as_a_camera(colours: Path) -> None:
     done = subprocess.run(command, input=b"junk", capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"--camera -: no JPEG picture in it" in done.stderr
+
+
+def test_a_jpeg_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("runtime.sources.piped.MAX_FILE_BYTES", 1_000_000)
+    (tmp_path / "endless").write_bytes(b"\xff\xd8\xff\xe0\x00\x04ab\xff\xda\x00\x02" + b"a" * 3_000_000)
+    with (tmp_path / "endless").open("rb") as file:
+        monkeypatch.setattr("runtime.sources.piped.standard_input", file.fileno)
+        (found,) = found_pictures(["-"])
+        with pytest.raises(ImageError, match="more than the limit of 1 MB"):
+            found.read()

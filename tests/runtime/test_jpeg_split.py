@@ -79,3 +79,12 @@ def test_any_rubbish_ends(pictures: list[bytes]) -> None:
         found = fed(bytes(broken), lambda: chance.randint(1, 5000))
         assert all(picture.startswith(b"\xff\xd8") for picture in found)
         assert sum(map(len, found)) <= len(broken)
+
+
+def test_a_hostile_stream_of_beginnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.sources.jpeg_split.MAX_JPEG_BYTES", 100_000)
+    segment = b"\xff\xe1\xff\xff" + b"\xff\xd8" * 32766 + b"\0"
+    splitter = JpegSplitter()
+    for _ in range(4):
+        splitter.feed(b"\xff\xd8" + segment)
+    assert len(splitter.rest) <= 200_000

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from runtime.answers import AnswerRules, Classification, Stages
+from runtime.cli import main
 from runtime.contract import ModelContract, read_contract
 from runtime.smoothing import Smoother
-from tests.runtime.conftest import spec_of
+from tests.runtime.conftest import COLOURS, spec_of
 from tests.runtime.tiny_models import mean_colour_model
 
 NOTHING = Classification((), (), Stages(1, 2, 3))
@@ -106,3 +108,14 @@ def test_a_frame_is_not_changed(contract: ModelContract) -> None:
     smoother.smooth(contract, NOTHING, np.array([0, 1, 0], np.float32), 0.5)
     assert (scores == [1, 0, 0]).all()
     assert (kept == [1, 0, 0]).all()
+
+
+def test_a_film_is_smoothed_by_its_own_time(tmp_path: Path, colours: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """However quick the machine: two seconds of each colour, smoothed over half a second, are three labels."""
+    for number in range(60):
+        colour = list(COLOURS.values())[number // 20]
+        Image.new("RGB", (16, 16), colour).save(tmp_path / f"{number:03}.jpg")
+    words = ["classify", "--camera", str(tmp_path / "%03d.jpg"), "--camera-fps", "10", "--model", str(colours)]
+    assert main([*words, "--smooth", "0.5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[1].rpartition(" ")[0] for line in lines] == ["red", "緑 grün", "'two\\nlines'"]
