@@ -66,7 +66,7 @@ test-arm64 test-armhf: test-%: $(INSTALLED)
 	PYTHON=$(abspath $(BIN)/python) tests/arm/test.sh $*
 
 device-wheel: $(INSTALLED)
-	PYTHON=$(abspath $(BIN)/python) scripts/device_wheel.sh dist/device
+	PYTHON=$(abspath $(BIN)/python) samples/device_wheel.sh dist/device
 
 check: lint test
 

@@ -21,7 +21,7 @@ def test_it_holds_the_runtime_alone_and_classifies(
     tmp_path: Path, colours: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHON", sys.executable)
-    run_or_skip([str(ROOT / "scripts" / "device_wheel.sh"), str(tmp_path / "wheel")])
+    run_or_skip([str(ROOT / "samples" / "device_wheel.sh"), str(tmp_path / "wheel")])
     (wheel,) = (tmp_path / "wheel").iterdir()
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
