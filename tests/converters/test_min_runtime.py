@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from converters.flatbuffer_model import pack_model, unpack_model
 from converters.min_runtime import DEFAULT_MIN_RUNTIME, MinRuntime, require_runtime
@@ -17,6 +18,11 @@ def file(tmp_path: Path, builtin: int | None = None, version: int = 1, then: str
         code = contents.operatorCodes[1]
         code.builtinCode = code.deprecatedBuiltinCode = builtin
         code.version = version
+        operator = contents.subgraphs[0].operators[1]
+        if builtin == schema.BuiltinOperator.FULLY_CONNECTED:  # it is read only where it has weights and options
+            operator.inputs = [2, 2]
+            operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+            operator.builtinOptions = schema.FullyConnectedOptionsT()
     path = tmp_path / "x_dynamic.tflite"
     path.write_bytes(pack_model(contents))
     return ModelFile.read(path)

@@ -52,8 +52,8 @@ def test_a_folder_as_json(python: Path, demo: Demo, kind: str, tmp_path: Path) -
     given = answers(done.stdout)
     assert sorted(answer["source"] for answer in given) == sorted(map(str, folder.iterdir()))
     for answer in given:
-        assert set(answer) == {"source", "predictions", "labels", "unknown", "milliseconds"}
-        assert set(answer["milliseconds"]) == {"decode", "preprocess", "invoke"}
+        assert set(answer) == {"time", "source", "frame", "predictions", "labels", "unknown", "milliseconds"}
+        assert set(answer["milliseconds"]) == {"decode", "preprocess", "invoke", "postprocess"}
         assert [set(p) for p in answer["predictions"]] == [{"class_id", "label", "score"}] * 4
         assert sum(scores(answer)) == pytest.approx(1, abs=0.02)
     right = sum(answer["predictions"][0]["label"] == "square" for answer in given)

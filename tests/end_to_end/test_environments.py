@@ -93,7 +93,7 @@ def test_an_environment_is_made_once_and_a_half_made_one_again(
         if "venv" in command:
             Path(command[-1]).mkdir()
 
-    monkeypatch.setattr(environments, "_run", note)
+    monkeypatch.setattr(environments, "run_or_skip", note)
     wheel = str(environments._project_wheel())
 
     python = environments.make_environment("any", dependencies=["a", "b"])
@@ -120,10 +120,10 @@ def test_without_a_connection_only_ci_fails(
     monkeypatch.setenv("CI", ci)
     code = "import sys; sys.exit('NewConnectionError: Failed to establish a new connection')"
     with pytest.raises(outcome):
-        environments._run([sys.executable, "-c", code])
+        environments.run_or_skip([sys.executable, "-c", code])
 
 
 def test_a_broken_build_fails_and_does_not_skip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.fail.Exception, match="no such option"):
-        environments._run([sys.executable, "-c", "import sys; sys.exit('no such option')"])
+        environments.run_or_skip([sys.executable, "-c", "import sys; sys.exit('no such option')"])
