@@ -19,7 +19,7 @@ from runtime.errors import ImageError, ModelError
 from runtime.file_kind import shown
 from runtime.interpreter import LoadedModel
 from runtime.op_support import require_operators
-from runtime.pictures import decode_bytes, decode_picture
+from runtime.pictures import decode_picture
 from runtime.preprocess import normalize, resize
 from runtime.sources.frame import Frame
 from runtime.spec import ChannelOrder
@@ -206,19 +206,26 @@ class Classifier:
 
         return in_order(things, worker, workers or self._twins.workers(self))
 
-    def prepare(self, picture: Picture, channel_order: ChannelOrder = "RGB", decode_ms: float = 0.0) -> Prepared:
+    def prepare(
+        self,
+        picture: Picture,
+        channel_order: ChannelOrder = "RGB",
+        decode_ms: float = 0.0,
+        name: object = "picture",
+    ) -> Prepared:
         """The first half of ``classify``: what needs no model, and may run while another picture is in it.
 
         Args:
             picture: as ``classify`` takes it.
             channel_order: of an array's last axis.
             decode_ms: what decoding has taken before, milliseconds.
+            name: what to call encoded bytes in an error.
 
         Raises:
             ImageError: the picture cannot be used.
         """
         started = time.perf_counter()
-        image = decode_picture(picture)
+        image = decode_picture(picture, name)
         decoded = time.perf_counter()
         tensor = self.tensor(resize(image, self.contract.preprocessing, channel_order))
         ended = time.perf_counter()
@@ -230,12 +237,7 @@ class Classifier:
         Raises:
             ImageError: the frame cannot be used.
         """
-        if isinstance(frame.picture, bytes):
-            started = time.perf_counter()
-            image = decode_bytes(frame.picture, frame.source)
-            decode_ms = frame.decode_ms + (time.perf_counter() - started) * 1000
-            return self.prepare(image, decode_ms=decode_ms)
-        return self.prepare(frame.picture, frame.channel_order, frame.decode_ms)
+        return self.prepare(frame.picture, frame.channel_order, frame.decode_ms, frame.source)
 
     def look(self, prepared: Prepared, rules: AnswerRules) -> tuple[Classification, NDArray[np.float32]]:
         """The second half of ``classify``: the answer, and all scores, float32 (classes,), 0..1.

@@ -159,6 +159,8 @@ def upright_rgb(image: Image, name: object = "picture") -> Image:
 
 # EXIF tag 0x0112 and its eight values: EXIF 2.32 (CIPA DC-008), 4.6.4 A.
 _ORIENTATION_TAG = 0x0112
+# Keys of ``Image.info`` in which ``Image.getexif`` looks for it.
+_ORIENTATION_PLACES = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 
 
 def _upright(image: Image) -> Image:
@@ -180,7 +182,12 @@ def _upright(image: Image) -> Image:
         7: transpose.TRANSVERSE,
         8: transpose.ROTATE_90,
     }
-    return image.transpose(steps[orientation]) if orientation in steps else image
+    if orientation not in steps:
+        return image
+    turned = image.transpose(steps[orientation])
+    for key in _ORIENTATION_PLACES:  # it is upright now, for whoever looks at it next
+        turned.info.pop(key, None)
+    return turned
 
 
 def to_rgb(image: Image) -> Image:

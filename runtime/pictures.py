@@ -66,14 +66,14 @@ def _memory() -> int:
 _BUDGET = _Budget(int(_memory() * _SHARE) // _PIXEL_BYTES)
 
 
-def decode_picture(picture: Picture) -> Image:
-    """A Pillow picture in mode RGB, upright.
+def decode_picture(picture: Picture, name: object = "picture") -> Image:
+    """A Pillow picture in mode RGB, upright; errors name encoded bytes ``name``.
 
     Raises:
         ImageError: it cannot be used.
     """
     if isinstance(picture, bytes):
-        return decode_bytes(picture)
+        return decode_bytes(picture, name)
     if isinstance(picture, (str, Path)):
         return decode_bytes(read_image_bytes(Path(picture)), picture)
     if isinstance(picture, np.ndarray):

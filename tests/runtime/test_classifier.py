@@ -16,6 +16,7 @@ from runtime.answers import AnswerRules, rank_scores
 from runtime.classifier import Classifier
 from runtime.contract import Overrides
 from runtime.errors import ImageError, ModelError
+from runtime.sources.frame import Frame
 from runtime.spec import Preprocessing
 from tests.runtime.conftest import COLOURS, spec_of
 from tests.runtime.tiny_models import mean_colour_model
@@ -199,3 +200,19 @@ def test_the_preprocessing_is_the_files(save_model: SaveModel) -> None:
     picture = np.zeros((40, 40, 3), np.uint8)
     picture[10:30, 10:30] = COLOURS["red"]  # all that the model sees
     assert classifier.classify(picture).predictions[0].score == pytest.approx(softmax([1, -1, -1])[0])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_frame_is_prepared_as_a_picture_is(
+    colours: Path, pixels: NDArray[np.uint8], encoded: Callable[..., bytes], orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(pixels, "JPEG", exif=exif, quality=95)
+    classifier = Classifier.load(colours)
+    expected = classifier.prepare(data).tensor
+    frame = Frame("photo.jpg", 0, data, 0.0, 0.0, decode_ms=5.0)
+    prepared = classifier.prepare_frame(frame)
+    assert np.array_equal(prepared.tensor, expected)
+    assert np.array_equal(classifier.prepare(frame.image()).tensor, expected)
+    assert prepared.decode_ms > 5.0

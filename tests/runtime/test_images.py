@@ -100,6 +100,7 @@ def test_exif_orientation(kind: str, orientation: int, pixels: Pixels, encoded: 
     data = encoded(pixels, kind, exif=exif, **LOSSLESS.get(kind, {}))
     made = np.asarray(decode_image(data))
     assert np.array_equal(made, upright_rgb(Image.open(io.BytesIO(data))))
+    assert np.array_equal(made, upright_rgb(decode_image(data)))  # what is upright stays so
     assert made.shape == expected.shape
     # AVIF is turned by its decoder, whose chroma planes have other corners then.
     assert np.abs(made.astype(int) - expected).max() <= (30 if kind == "AVIF" else 0)
