@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from runtime.errors import ModelError, UsageError
 from runtime.file_kind import shown
 from runtime.model_file import ModelFile, OperatorUse
-from runtime.op_versions import COMPLETE_UP_TO, first_release, release_key, too_new_for
+from runtime.op_versions import COMPLETE_UP_TO, first_release, newness, release_key, too_new_for
 
 LITERT = "litert"
 """Any file that today's ai-edge-litert runs: it has all operators, and its own release numbers say nothing of them."""
@@ -93,17 +93,12 @@ def require_runtime(file: ModelFile, kind: str, minimum: MinRuntime = DEFAULT_MI
     too_new = too_new_for(file, minimum.version)
     if not too_new:
         return
-    worst = max(too_new, key=_first)
+    worst = max(too_new, key=newness)
     others = f" (and {len(too_new) - 1} more)" if len(too_new) > 1 else ""
     raise ModelError(
         f"{name} needs {worst.name} version {worst.version}{others}, which {minimum} does not have; "
         f"{_who_has(worst)}; {_advice(worst, kind)}"
     )
-
-
-def _first(op: OperatorUse) -> tuple[int, int, int]:
-    release = first_release(op.name, op.version)
-    return (10**6, 0, 0) if release is None else release_key(release)
 
 
 def _who_has(op: OperatorUse) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,10 @@ class Stages:
     preprocess: float
     invoke: float
     postprocess: float = 0.0
+
+
+#: The stages of an answer, in their order.
+STAGES = tuple(stage.name for stage in fields(Stages))
 
 
 @dataclass(frozen=True)
@@ -83,16 +87,31 @@ class AnswerRules:
         """
         for option, names in (("--allow", self.allow), ("--deny", self.deny)):
             for name in names:
-                if name not in labels:
-                    from difflib import get_close_matches
-
-                    near = get_close_matches(name, labels, 1)
-                    advice = f"; is {shown(near[0])} meant?" if near else "; runtime info MODEL shows its labels"
-                    raise UsageError(f"{option} {shown(name)}: the model has no such label{advice}")
+                require_label(option, name, labels)
         chosen = np.array([(not self.allow or name in self.allow) and name not in self.deny for name in labels])
         if not chosen.any():
             raise UsageError("--allow and --deny leave no label to answer")
         return chosen
+
+
+def require_label(option: str, name: str, known: Sequence[str]) -> None:
+    """Refuse a label that the model never answers.
+
+    Args:
+        option: that names it.
+        name: of the label.
+        known: all that can be answered.
+
+    Raises:
+        UsageError: the label is none of them.
+    """
+    if name in known:
+        return
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, 1)
+    advice = f"; is {shown(near[0])} meant?" if near else "; runtime info MODEL shows its labels"
+    raise UsageError(f"{option} {shown(name)}: the model has no such label{advice}")
 
 
 def rank_scores(

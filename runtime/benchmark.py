@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import platform
 import time
@@ -13,20 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from runtime.answers import AnswerRules
+from runtime.answers import STAGES, AnswerRules
 from runtime.child import ChildDied, Tell, run_in_child
 from runtime.contract import read_contract
 from runtime.delegates import try_delegate
+from runtime.doctor.finding import Device
 from runtime.errors import ImageError, ModelError, UsageError
 from runtime.file_kind import shown
-from runtime.images import find_images, read_image_bytes
+from runtime.images import find_images, jpeg_bytes, read_image_bytes
 from runtime.interpreter import interpreter_name, processors
 from runtime.load_request import LoadRequest
 from runtime.model_file import ModelFile
 from runtime.peak_memory import forget_peak, peak_memory, resident_memory
 
-#: The stages of an answer, in their order.
-STAGES = ("decode", "preprocess", "invoke", "postprocess")
 # Without pictures of the user's: so large, and as JPEG, like a small camera's.
 _WIDTH, _HEIGHT, _QUALITY, _DRAWN = 640, 480, 90, 8
 # Seconds for one number of threads: a large model on a slow device.
@@ -255,21 +253,13 @@ def _draw() -> list[bytes]:
         coarse = Image.fromarray(generator.integers(0, 256, (9, 12, 3), np.uint8))
         smooth = np.asarray(coarse.resize((_WIDTH, _HEIGHT), Image.Resampling.BICUBIC), np.int16)
         noisy = smooth + generator.integers(-12, 13, smooth.shape, np.int16)
-        file = io.BytesIO()
-        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=_QUALITY)
-        drawn.append(file.getvalue())
+        drawn.append(jpeg_bytes(Image.fromarray(noisy.clip(0, 255).astype(np.uint8)), _QUALITY))
     return drawn
 
 
 def _device() -> dict[str, Any]:
-    # The board's name, on those that have a device tree.
-    board = Path("/proc/device-tree/model")
-    try:
-        name = board.read_text(encoding="utf-8", errors="replace").strip("\0\n ")
-    except OSError:
-        name = ""
     return {
-        "board": name or None,
+        "board": Device().board,
         "machine": platform.machine(),
         "processors": processors(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,

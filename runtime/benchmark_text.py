@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from runtime.benchmark import STAGES, BenchmarkReport, Measurements, ModelReport, Spread
+from runtime.answers import STAGES
+from runtime.benchmark import BenchmarkReport, Measurements, ModelReport, Spread
 from runtime.file_kind import shown
 
 

@@ -69,6 +69,8 @@ class Classifier:
         self.model = model
         self._running = threading.Lock()
         self._twins = Twins()
+        self._least = contract.least_scores  # the same for each picture
+        self._chosen: tuple[AnswerRules, NDArray[np.bool_]] | None = None  # of the rules asked with last
         preprocessing = contract.preprocessing
         # 0 for uint8 and 128 for int8 where raw bytes go in; None where they must be normalised.
         self._byte_shift: int | None = model.input.byte_shift(preprocessing)
@@ -287,9 +289,18 @@ class Classifier:
             UsageError: the rules name a label that the model does not have.
         """
         contract = self.contract
-        classes = rules.classes(contract.labels) if rules.allow or rules.deny else None
-        holding = answered_labels(scores, contract.labels, contract.least_scores, contract.task, classes)
+        classes = self._classes(rules)
+        holding = answered_labels(scores, contract.labels, self._least, contract.task, classes)
         return rank_scores(scores, contract.labels, rules, holding, classes), holding
+
+    def _classes(self, rules: AnswerRules) -> NDArray[np.bool_] | None:
+        """Which classes may be answered; a loop asks with the same rules for every frame."""
+        if not rules.allow and not rules.deny:
+            return None
+        chosen = self._chosen
+        if chosen is None or chosen[0] is not rules:
+            self._chosen = chosen = (rules, rules.classes(self.contract.labels))
+        return chosen[1]
 
     def tensor(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Resized pixels, 0..255, as the model's input (1, height, width, 3) in its own dtype."""

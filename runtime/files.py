@@ -12,6 +12,15 @@ from runtime.file_kind import shown
 SYSTEM_FILES = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
 
 
+def file_stamp(path: Path) -> tuple[int, int, int, int] | None:
+    """What changes when a file is replaced or written to, without reading it; None where the system does not say."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def read_file(path: Path, max_bytes: int, error: type[DataError]) -> bytes:
     """A file's bytes.
 

@@ -190,6 +190,13 @@ def _upright(image: Image) -> Image:
     return turned
 
 
+def jpeg_bytes(image: Image, quality: int) -> bytes:
+    """An RGB picture as a JPEG file; quality 1..95."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
 def to_rgb(image: Image) -> Image:
     """Any Pillow mode as RGB: 16-bit grey is scaled to 8 bits, transparency is laid on white."""
     if image.mode == "RGB" and "transparency" not in image.info:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.errors import MissingPackageError, ModelError, one_line
 from runtime.file_kind import shown
+from runtime.files import file_stamp
 from runtime.model_file import OperatorUse
 from runtime.quantization import Quantization
 from runtime.versions import how_to_install_interpreter, package_version
@@ -120,7 +121,7 @@ class LoadedModel:
         distribution, interpreter_class = _interpreter_class()
         self._name = "the model" if isinstance(model, bytes) else shown(model)
         self._model, self._batch, self._xnnpack, self._delegate = model, batch, xnnpack, delegate
-        self._stamp = _stamp(model)
+        self._stamp = None if isinstance(model, bytes) else file_stamp(model)
         self.threads, self.threads_asked = threads or default_threads(), threads is not None
         self.delegated = delegate is not None
         source: dict[str, Any] = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
@@ -154,7 +155,7 @@ class LoadedModel:
         Raises:
             ModelError: the file is another one by now; or as when it was loaded.
         """
-        if _stamp(self._model) != self._stamp:
+        if not isinstance(self._model, bytes) and file_stamp(self._model) != self._stamp:
             raise ModelError(f"{self._name}: the file was replaced after it was loaded; load it again")
         return LoadedModel(self._model, threads, self._batch, xnnpack=self._xnnpack, delegate=self._delegate)
 
@@ -221,17 +222,6 @@ class OperatorRunner:
 def _quantization(details: dict[str, Any]) -> Quantization:
     scale, zero_point = details["quantization"]
     return Quantization(np.dtype(details["dtype"]), float(scale), int(zero_point))
-
-
-def _stamp(model: Path | bytes) -> tuple[int, ...] | None:
-    """What changes when a file is replaced; None of bytes, and where the system does not say."""
-    if isinstance(model, bytes):
-        return None
-    try:
-        status = model.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _acceleration(interpreter_class: Any, xnnpack: Xnnpack, delegate: Delegate | None, threads: int) -> dict[str, Any]:

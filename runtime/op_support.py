@@ -5,7 +5,7 @@ from __future__ import annotations
 from runtime.errors import ModelError
 from runtime.file_kind import shown
 from runtime.model_file import ModelFile, OperatorUse
-from runtime.op_versions import COMPLETE_UP_TO, first_release, release_key, too_new_for
+from runtime.op_versions import COMPLETE_UP_TO, first_release, newness, release_key, too_new_for
 
 #: The operator that ``edgetpu_compiler`` puts in place of those that it compiled.
 EDGE_TPU_OPERATOR = "edgetpu-custom-op"
@@ -53,7 +53,7 @@ def require_versions(file: ModelFile, distribution: str, version: str | None) ->
     lacking = too_new_for(file, _newest(distribution, version)) if version else []
     if not lacking:
         return
-    worst = max(lacking, key=_first)
+    worst = max(lacking, key=newness)
     others = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
     raise ModelError(
         f"{shown(file.path)} needs {worst.name} version {worst.version}{others}, which {distribution} {version} does "
@@ -97,8 +97,3 @@ def _newest(distribution: str, version: str) -> str:
         if release_key(version) < release_key(before):
             return newest
     return "999"
-
-
-def _first(op: OperatorUse) -> tuple[int, int, int]:
-    release = first_release(op.name, op.version)
-    return (10**6, 0, 0) if release is None else release_key(release)

@@ -260,6 +260,11 @@ def first_release(name: str, version: int) -> str | None:
     return None if release is None else ".".join(map(str, release))
 
 
+def newness(op: OperatorUse) -> tuple[int, int, int]:
+    """What orders built-in operators by their first release; those that the table does not know come last."""
+    return _FIRST_RELEASE.get((op.name, op.version), (10**6, 0, 0))
+
+
 def required_runtime(model: ModelFile) -> RequiredRuntime:
     """The first release that can run a model, and the operators that make it so."""
     builtin = [op for op in model.operators if not op.custom]

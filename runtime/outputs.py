@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from runtime.actions.action import Action
 from runtime.actions.text import PrintChanges, PrintJson, PrintPictures
+from runtime.answers import require_label
 from runtime.options import ClassifyOptions
 
 if TYPE_CHECKING:
@@ -101,10 +102,10 @@ def _check_labels(options: ClassifyOptions, labels: Sequence[str]) -> None:
     named = [("--on", rule.label) for rule in options.outputs.on]
     named += [("--gpio", label) for label, _ in options.outputs.gpio]
     if named:
-        from runtime.actions.appearing import check_label
+        from runtime.actions.appearing import UNKNOWN
 
         for option, label in named:
-            check_label(option, label, labels)
+            require_label(option, label, [*labels, UNKNOWN])
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
@@ -18,6 +19,7 @@ from runtime.answers import AnswerRules
 from runtime.classifier import Classifier
 from runtime.errors import EdgeExportError, ModelError, one_line
 from runtime.file_kind import shown
+from runtime.files import file_stamp
 from runtime.find_model import load_request
 from runtime.model_slot import ModelSlot
 from runtime.options import ModelOptions
@@ -26,9 +28,6 @@ from runtime.trial import try_model
 
 # Seconds between two looks at the file.
 _INTERVAL = 1.0
-
-# What tells one content of a file from another without reading it; None where the file is not there.
-_Stamp = tuple[int, int, int, int] | None
 
 
 @contextmanager
@@ -79,10 +78,7 @@ def open_reloader(options: ModelOptions, rules: AnswerRules, log: TextIO) -> Mod
         rules.classes(classifier.contract.labels)
         return classifier
 
-    def tell(line: str) -> None:
-        print(line, file=log, flush=True)
-
-    reloader = ModelReloader(ModelSlot(load()), request.path, load, tell)
+    reloader = ModelReloader(ModelSlot(load()), request.path, load, partial(print, file=log, flush=True))
     reloader.tell_warnings()
     return reloader
 
@@ -111,7 +107,7 @@ class ModelReloader:
         interval: float = _INTERVAL,
     ) -> None:
         self.slot, self._path, self._load, self.log, self._interval = slot, path, load, log, interval
-        self._seen = _stamp(path)
+        self._seen = file_stamp(path)
         self._wake = threading.Event()
         self._asked = self._ended = False
         self._thread = threading.Thread(target=self._run, name="model reloader", daemon=True)
@@ -132,7 +128,7 @@ class ModelReloader:
 
         A file that cannot be used is told to the log, and the old model stays.
         """
-        before = _stamp(self._path)
+        before = file_stamp(self._path)
         try:
             classifier = self._load()
         except (EdgeExportError, OSError, MemoryError) as error:
@@ -153,13 +149,13 @@ class ModelReloader:
             self.log(f"warning: {warning}")
 
     def _run(self) -> None:
-        changed: _Stamp = None
+        changed: tuple[int, int, int, int] | None = None
         while True:
             self._wake.wait(self._interval)
             if self._ended:
                 return
             self._wake.clear()
-            now = _stamp(self._path)
+            now = file_stamp(self._path)
             if self._asked:
                 self._asked = False
                 self.reload()
@@ -192,14 +188,6 @@ class ModelReloader:
             yield
         finally:
             signal.signal(number, before)
-
-
-def _stamp(path: Path) -> _Stamp:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _terminals() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import TextIO
 
 from runtime.actions.action import Seen
@@ -42,7 +43,7 @@ def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
         labels = reloader.slot.current.contract.labels
         with closing(actions_for(options, out, log, labels)) as actions:
             beside = log_beside(actions, log)
-            reloader.log = lambda line: print(line, file=beside, flush=True)
+            reloader.log = partial(print, file=beside, flush=True)
             with reloader.watching():
                 for seen in watch(options, reloader.slot, beside, notifier):
                     for action in actions:
@@ -71,13 +72,10 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO, notifier: Noti
         model = slot.current
         return model, model.prepare_frame(frame)
 
-    def tell(line: str) -> None:
-        print(line, file=log, flush=True)
-
     smoother = Smoother(options.rules.smooth, options.rules) if options.rules.smooth else None
     before: frozenset[str] | None = None
     notifier = notifier or Notifier()
-    frames = capture(camera, prepare, tell, notifier.beat)
+    frames = capture(camera, prepare, partial(print, file=log, flush=True), notifier.beat)
     notifier.ready(f"watching {shown(without_password(camera.camera))}")
     try:
         for frame, (model, prepared) in frames:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from converters.inputs.graph import all_nodes
+
 # Digits of a digest in the names.
 _DIGITS = 12
 
@@ -25,13 +27,12 @@ def make_known(definition: Any) -> None:
         return
     mark = hashlib.sha256(library.SerializeToString(deterministic=True)).hexdigest()[:_DIGITS]
     names = {function.signature.name: f"{function.signature.name}_{mark}" for function in library.function}
-    for nodes in (definition.node, *(function.node_def for function in library.function)):
-        for node in nodes:
-            node.op = names.get(node.op, node.op)
-            for value in node.attr.values():
-                # To write into a field of another kind would make the value of that kind.
-                for called in [value.func] if value.HasField("func") else value.list.func:
-                    called.name = names.get(called.name, called.name)
+    for node in all_nodes(definition):
+        node.op = names.get(node.op, node.op)
+        for value in node.attr.values():
+            # To write into a field of another kind would make the value of that kind.
+            for called in [value.func] if value.HasField("func") else value.list.func:
+                called.name = names.get(called.name, called.name)
     for function in library.function:
         function.signature.name = names[function.signature.name]
     for gradient in library.gradient:

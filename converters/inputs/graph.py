@@ -153,3 +153,10 @@ def function_graph(graph: Graph, function: Any) -> Graph:
         # In functions an input is called node:output:0, which output matters to nobody here.
         node.input[:] = [text.partition(":")[0] for text in body.input]
     return Graph(definition)
+
+
+def all_nodes(definition: Any) -> Iterator[Any]:
+    """The nodes of a ``GraphDef`` and of all its functions."""
+    yield from definition.node
+    for function in definition.library.function:
+        yield from function.node_def

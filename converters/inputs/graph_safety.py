@@ -8,11 +8,10 @@ are listed here (from the 1,462 operations of TensorFlow 2.21).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from converters.inputs.graph import direct_calls
+from converters.inputs.graph import all_nodes, direct_calls
 from runtime.errors import ModelError
 from runtime.file_kind import shown
 
@@ -46,7 +45,7 @@ def check_operations(definition: Any, name: str, also: frozenset[str] = frozense
             calls itself.
     """
     functions = {function.signature.name for function in definition.library.function}
-    for operation in sorted(set(_operations(definition)) - functions - also):
+    for operation in sorted({node.op for node in all_nodes(definition)} - functions - also):
         problem = _problem(operation)
         if problem:
             raise ModelError(f"{name}: its operation {shown(operation)} {problem}; nothing of it was run")
@@ -63,12 +62,6 @@ def _check_recursion(definition: Any, name: str) -> None:
         raise ModelError(
             f"{name}: its function {shown(error.args[1][0])} calls itself; nothing of it was run"
         ) from None
-
-
-def _operations(definition: Any) -> Iterable[str]:
-    yield from (node.op for node in definition.node)
-    for function in definition.library.function:
-        yield from (node.op for node in function.node_def)
 
 
 def _problem(operation: str) -> str:

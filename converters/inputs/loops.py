@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from converters.inputs.graph import all_nodes
 from runtime.errors import ModelError
 from runtime.file_kind import shown
 
@@ -95,10 +96,9 @@ def make_cancellable(definition: Any) -> None:
     Args:
         definition: a ``GraphDef``; it is changed.
     """
-    for nodes in (definition.node, *(function.node_def for function in definition.library.function)):
-        for node in nodes:
-            if node.op in _CONTROL_FLOW:
-                node.attr["_lower_using_switch_merge"].b = True
+    for node in all_nodes(definition):
+        if node.op in _CONTROL_FLOW:
+            node.attr["_lower_using_switch_merge"].b = True
 
 
 def require_cancellable(definition: Any, name: str) -> None:
@@ -109,10 +109,9 @@ def require_cancellable(definition: Any, name: str) -> None:
     Raises:
         ModelError: a loop, or a choice between functions, that is not marked.
     """
-    for nodes in (definition.node, *(function.node_def for function in definition.library.function)):
-        for node in nodes:
-            if node.op in _CONTROL_FLOW and not node.attr["_lower_using_switch_merge"].b:
-                raise ModelError(
-                    f"{name}: its operation {shown(node.op)} is written so that nothing could end it while it runs; "
-                    "save the model anew with today's TensorFlow"
-                )
+    for node in all_nodes(definition):
+        if node.op in _CONTROL_FLOW and not node.attr["_lower_using_switch_merge"].b:
+            raise ModelError(
+                f"{name}: its operation {shown(node.op)} is written so that nothing could end it while it runs; "
+                "save the model anew with today's TensorFlow"
+            )

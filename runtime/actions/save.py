@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import time
 from pathlib import Path, PurePosixPath
@@ -15,6 +14,7 @@ from runtime.actions.said import Said
 from runtime.actions.worker import Worker
 from runtime.errors import DataError, ImageError
 from runtime.file_kind import shown
+from runtime.images import jpeg_bytes
 from runtime.options import SaveOptions
 from runtime.sources.frame import Frame
 
@@ -120,7 +120,7 @@ class SavePictures:
 
     def _save(self, item: tuple[Frame, tuple[str, ...]]) -> None:
         frame, places = item
-        data = frame.encoded or (frame.picture if isinstance(frame.picture, bytes) else _jpeg(frame))
+        data = frame.original or jpeg_bytes(frame.image(), _QUALITY)
         stem, suffix = _name(frame, data, own=not self._camera)
         for place in places:
             if not self._kept.put(data, place, stem, suffix):
@@ -141,12 +141,6 @@ def _places(seen: Seen, *, uncertain: bool) -> tuple[str, ...]:
 
 def _size(frame: Frame) -> int:
     return max(1, len(frame.picture) if isinstance(frame.picture, bytes) else frame.picture.nbytes)
-
-
-def _jpeg(frame: Frame) -> bytes:
-    encoded = io.BytesIO()
-    frame.image().save(encoded, "JPEG", quality=_QUALITY)
-    return encoded.getvalue()
 
 
 def _name(frame: Frame, data: bytes, *, own: bool) -> tuple[str, str]:

@@ -32,7 +32,7 @@ def check_board(device: Device) -> list[Finding]:
 
 
 def _name(device: Device) -> Finding:
-    model = device.read("/proc/device-tree/model") or "no board that names itself"
+    model = device.board or "no board that names itself"
     system = device.read("/etc/os-release") or ""
     pretty = re.search(r'^PRETTY_NAME="?([^"\n]*)', system, re.MULTILINE)
     return Finding("device", "ok", f"{model}, {pretty[1] if pretty else platform.system()}, {platform.machine()}")

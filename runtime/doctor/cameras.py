@@ -42,7 +42,7 @@ def _video4linux(device: Device) -> list[Finding]:
 
 
 def _raspberry_pi(device: Device) -> list[Finding]:
-    board = device.read("/proc/device-tree/model") or ""
+    board = device.board or ""
     system = bool(device.glob(_SYSTEM_PACKAGE))
     if not system and not board.startswith("Raspberry Pi"):
         return []

@@ -50,6 +50,11 @@ class Device:
         except OSError:
             return None
 
+    @property
+    def board(self) -> str | None:
+        """The board's name, on those that have a device tree."""
+        return self.read("/proc/device-tree/model") or None
+
     def glob(self, pattern: str) -> list[Path]:
         """Paths under the root, in order."""
         return sorted(self.root.glob(pattern.lstrip("/")))

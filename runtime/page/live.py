@@ -9,6 +9,7 @@ from collections import deque
 from typing import Any
 
 from runtime.actions.action import Seen
+from runtime.answers import STAGES
 from runtime.results import utc_time
 
 # Frames a second are measured over this long, seconds; and changes are remembered up to this many.
@@ -18,7 +19,6 @@ _CHANGES = 50
 _SHARE = 0.1
 _USER = re.compile(r"(?<=://)[^/\s]*@")
 _QUERY = re.compile(r"(://[^\s?]*)\?[^\s:]*")
-_STAGES = ("decode", "preprocess", "invoke", "postprocess")
 
 
 class Live:
@@ -40,7 +40,7 @@ class Live:
 
     def handle(self, seen: Seen) -> None:
         """Keep the answer."""
-        values = {name: getattr(seen.answer.milliseconds, name) for name in _STAGES} | {"age": seen.age_ms}
+        values = {name: getattr(seen.answer.milliseconds, name) for name in STAGES} | {"age": seen.age_ms}
         with self._changed:
             self._seen = seen
             self._moments.append(time.monotonic())

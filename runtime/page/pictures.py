@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import threading
 
 from runtime.actions.action import Seen
 from runtime.errors import ImageError
+from runtime.images import jpeg_bytes
 
 # Longest side of a picture on the page, and its JPEG quality: a 1280 x 720 picture has about 100 kB.
 _LONGEST_SIDE = 1280
@@ -42,13 +42,11 @@ def as_jpeg(seen: Seen) -> bytes:
     Raises:
         ImageError: the encoded picture is none, or is damaged.
     """
-    picture = seen.frame.encoded or seen.frame.picture
-    if isinstance(picture, bytes) and picture.startswith(_JPEG_START) and len(picture) <= _SMALL_ENOUGH:
-        return picture
+    original = seen.frame.original
+    if original is not None and original.startswith(_JPEG_START) and len(original) <= _SMALL_ENOUGH:
+        return original
     image = seen.frame.image()
     times = -(-max(image.size) // _LONGEST_SIDE)
     if times > 1:  # for eyes only: what the model sees is resized by preprocess.py
         image = image.reduce(times)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=_QUALITY)
-    return file.getvalue()
+    return jpeg_bytes(image, _QUALITY)

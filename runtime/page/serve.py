@@ -147,7 +147,7 @@ def _watch(
     try:
         with closing([live, *actions_for(options, out, log, labels)]) as actions:
             copied = cast(TextIO, _CopiedLog(log_beside(actions, log), live))
-            reloader.log = lambda line: print(line, file=copied, flush=True)
+            reloader.log = partial(print, file=copied, flush=True)
             for seen in watch(options, reloader.slot, copied, notifier):
                 for action in actions:
                     action.handle(seen)

@@ -41,6 +41,11 @@ class Frame:
     encoded: bytes | None = None
     dropped: int = 0
 
+    @property
+    def original(self) -> bytes | None:
+        """The encoded picture as it came; None where there is none that shows the same."""
+        return self.encoded or (self.picture if isinstance(self.picture, bytes) else None)
+
     def pixels(self) -> NDArray[np.uint8]:
         """Uint8 (height, width, 3), RGB.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,16 @@ def seen(
     predictions = rank_scores(values, names, AnswerRules())
     answer = Classification(predictions, labels, Stages(1.5, 0.25, 10.0, 0.125))
     return Seen(Frame(source, number, picture, time, 10.0 + number), answer, values, names, task, changed, 1.0)
+
+
+def eventually(happened: Callable[[], object], seconds: float = 20) -> bool:
+    """Whether it happens within so many seconds."""
+    until = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 class Log(io.StringIO):

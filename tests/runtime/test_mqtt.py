@@ -10,8 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from runtime.actions.said import Said
 from runtime.errors import UsageError
 from runtime.options import MqttTarget
 from tests.conftest import ROOT
-from tests.runtime.seen import Log, seen
+from tests.runtime.seen import Log, eventually, seen
 
 
 @pytest.mark.parametrize(
@@ -82,15 +81,6 @@ def test_discovery() -> None:
         assert content["unique_id"].isascii()
     assert len({json.loads(message)["unique_id"] for message in messages.values()}) == 2
     assert not messages.keys() & discovery_messages("homeassistant", "home/花_door").keys()
-
-
-def eventually(happened: Callable[[], object]) -> bool:
-    until = time.monotonic() + 20
-    while not happened():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 class Broker:

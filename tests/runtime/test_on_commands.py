@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -18,19 +17,9 @@ from runtime.actions.worker import Worker
 from runtime.cli import main
 from runtime.options import CommandRule
 from tests.conftest import ROOT
-from tests.runtime.seen import Log, seen
+from tests.runtime.seen import Log, eventually, seen
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="commands of POSIX")
-
-
-def eventually(happened: Callable[[], object]) -> bool:
-    """Whether it happens within twenty seconds."""
-    until = time.monotonic() + 20
-    while not happened():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -21,18 +20,9 @@ from runtime.actions.save import SavePictures
 from runtime.cli import main
 from runtime.errors import DataError, UsageError
 from runtime.options import SaveOptions
-from tests.runtime.seen import Log, seen
+from tests.runtime.seen import Log, eventually, seen
 
 Capture = pytest.CaptureFixture[str]
-
-
-def eventually(happened: Callable[[], object]) -> bool:
-    until = time.monotonic() + 20
-    while not happened():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 def tree(folder: Path) -> list[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,7 @@ from runtime.actions.window import ShowWindow
 from runtime.actions.window_process import captioned
 from runtime.cli import main
 from runtime.errors import UsageError
-from tests.runtime.seen import seen
-
-
-def eventually(happened: Callable[[], object], seconds: float = 30) -> bool:
-    until = time.monotonic() + seconds
-    while not happened():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True
+from tests.runtime.seen import eventually, seen
 
 
 @pytest.fixture
@@ -87,7 +77,7 @@ def test_frames_are_shown_and_a_closed_window_ends_the_loop(display: Path) -> No
     window = opened(display, red)
     with closing(window):
         window.handle(seen("cat", picture=blue))
-        assert eventually(lambda: shows(display, (4, 5, 206)) > 20_000)
+        assert eventually(lambda: shows(display, (4, 5, 206)) > 20_000, seconds=30)
         window._process.terminate()  # what closing the window comes to
 
         def refused() -> bool:
@@ -97,7 +87,7 @@ def test_frames_are_shown_and_a_closed_window_ends_the_loop(display: Path) -> No
                 return True
             return False
 
-        assert eventually(refused)
+        assert eventually(refused, seconds=30)
     assert window._process.returncode is not None
 
 
