@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from converters.metadata import add_metadata
+from runtime.model_file import ModelFile
 from runtime.spec import LabelList, ModelSpec, Preprocessing
 from tests.conftest import ROOT
+from tests.runtime.model_parts import pack
 from tests.runtime.tiny_models import mean_colour_model
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -104,3 +106,15 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
             writer.write(np.full((48, 64, 3), COLOURS[colour][::-1], np.uint8))
     writer.release()
     return path
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[[Any], ModelFile]:
+    """A function that reads a model, packed or made of parts, from a file."""
+
+    def read(model: Any) -> ModelFile:
+        path = tmp_path / "model.tflite"
+        path.write_bytes(model if isinstance(model, bytes) else pack(model))
+        return ModelFile.read(path)
+
+    return read
