@@ -22,7 +22,7 @@ class Notifier:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
         self._interval = _watchdog_seconds(environment) / 2
-        self._beaten_at = 0.0
+        self._beaten_at: float | None = None
 
     def ready(self, status: str) -> None:
         """The service has started; ``status`` is what ``systemctl status`` shows."""
@@ -31,7 +31,8 @@ class Notifier:
     def beat(self) -> None:
         """The loop is turning. To be called at every turn: it is passed on twice in the watchdog's time."""
         now = time.monotonic()
-        if self._interval and now - self._beaten_at >= self._interval:
+        # Its clock begins with the device: 0 for "never" would be a beat just after a start.
+        if self._interval and (self._beaten_at is None or now - self._beaten_at >= self._interval):
             self._beaten_at = now
             self._send("WATCHDOG=1")
 

@@ -163,6 +163,18 @@ def test_signs_of_life(tmp_path: Path) -> None:
         assert [manager.recv(1000), manager.recv(1000)] == [b"WATCHDOG=1", b"STOPPING=1"]
 
 
+def test_the_first_sign_of_life_on_a_device_that_has_just_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(5)
+        monkeypatch.setattr("runtime.service.notify.time.monotonic", lambda: 3.0)
+        Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000000"}).beat()
+        monkeypatch.undo()
+        assert manager.recv(1000) == b"WATCHDOG=1"
+
+
 def test_an_abstract_socket() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind("\0edge-export-test")
