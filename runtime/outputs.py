@@ -32,7 +32,7 @@ def actions_for(
         DataError: this device cannot do one.
     """
     if labels is not None:
-        _check_labels(options, labels)
+        check_labels(options, labels)
     printer = _printer(options, out)
     actions = [printer]
     with ExitStack() as stack:  # should one of them fail, those before it are closed
@@ -98,7 +98,14 @@ def _said(log: TextIO, name: str) -> Said:
     return Said(log, name)
 
 
-def _check_labels(options: ClassifyOptions, labels: Sequence[str]) -> None:
+def check_labels(options: ClassifyOptions, labels: Sequence[str]) -> None:
+    """Refuse a model without the labels that options name.
+
+    Raises:
+        UsageError: an option names a label that the model does not have, or none is left to answer.
+    """
+    if options.rules.allow or options.rules.deny:
+        options.rules.classes(labels)
     named = [("--on", rule.label) for rule in options.outputs.on]
     named += [("--gpio", label) for label, _ in options.outputs.gpio]
     if named:

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, TextIO
 
 from runtime.errors import EdgeExportError
 
@@ -19,8 +19,8 @@ def quiet_stderr() -> Iterator[None]:
     An error of ours says all that is needed by itself, so nothing is shown with it.
 
     Interpreters and TensorFlow's converter log from C++ through file descriptor 2, which no Python setting
-    reaches. The descriptor belongs to the whole process: what other threads write is held back too, and blocks that
-    overlap are one, from the first that begins to the last that ends.
+    reaches. The descriptor belongs to the whole process: what other threads write is held back too, but for those that
+    write through ``unheld``; and blocks that overlap are one, from the first that begins to the last that ends.
     """
     _HELD.begin()
     try:
@@ -40,6 +40,24 @@ def release_stderr() -> None:
     The signal may have come where a block begins, so that none ends it; and other threads may be in blocks of theirs.
     """
     _HELD.release()
+
+
+@contextmanager
+def unheld(stream: TextIO) -> Iterator[TextIO]:
+    """Standard error as a stream whose lines come at once, whatever blocks of other threads hold back.
+
+    Any other stream is given as it is.
+    """
+    try:
+        number = os.dup(2) if stream.fileno() == 2 else None
+    except (OSError, ValueError):  # no file, or none any more
+        number = None
+    if number is None:
+        yield stream
+        return
+    with os.fdopen(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as own:
+        stream.flush()
+        yield own
 
 
 class _Held:

@@ -3,111 +3,115 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from runtime.answers import AnswerRules
 from runtime.classifier import Classifier
-from runtime.errors import EdgeExportError, ModelError, one_line
+from runtime.errors import EdgeExportError, first_line, one_line
 from runtime.file_kind import shown
 from runtime.files import file_stamp
 from runtime.find_model import load_request
+from runtime.load_request import LoadRequest
 from runtime.model_slot import ModelSlot
-from runtime.options import ModelOptions
+from runtime.options import ClassifyOptions
+from runtime.outputs import check_labels
+from runtime.private_copy import PrivateCopies
 from runtime.quiet import quiet_stderr
 from runtime.trial import try_model
 
 # Seconds between two looks at the file.
 _INTERVAL = 1.0
+# How far the process in which a new model is tried stands back behind the loop: about a third of its share of a busy
+# processor (sched(7), "The nice value").
+_NICE = 5
 
 
-@contextmanager
-def private_copy(path: Path) -> Iterator[Path]:
-    """A copy of a model file that nobody else writes to, under the same name; gone behind the block.
-
-    The interpreter maps its file and keeps what it mapped, also when the copy's name is gone. Were it the user's own
-    file, writing another over it (``cp`` does) would end the process with SIGBUS.
-
-    Raises:
-        ModelError: the file cannot be read, or the copy cannot be written.
-    """
-    folder = None
-    try:
-        try:
-            folder = tempfile.mkdtemp(prefix="edge-export-")
-            copy = Path(shutil.copy(path, folder))
-        except OSError as error:
-            raise ModelError(f"{shown(path)}: cannot be copied for loading: {error.strerror or error}") from error
-        yield copy
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def open_reloader(options: ModelOptions, rules: AnswerRules, log: TextIO) -> ModelReloader:
+def open_reloader(options: ClassifyOptions, log: TextIO) -> ModelReloader:
     """Load the model for a loop that runs for long: tried in a process of its own, and from a copy of its own.
 
     Args:
-        options: which model, and how it is run.
-        rules: labels that they name must be the model's, and any later one's.
+        options: which model, and how it is run; labels that they name must be the model's, and any later one's.
         log: which model it is, its warnings, and later what was reloaded.
 
     Raises:
         EdgeExportError: the model cannot be used.
     """
-    request = load_request(options, log)
-
-    def load() -> Classifier:
-        with private_copy(request.path) as copy:
-            theirs = replace(request, path=copy)
-            try:
-                try_model(theirs)
-                with quiet_stderr():
-                    classifier = theirs.load()
-            except EdgeExportError as error:  # in which the copy is named
-                raise type(error)(str(error).replace(str(copy), shown(request.path))) from error
-        rules.classes(classifier.contract.labels)
-        return classifier
-
-    reloader = ModelReloader(ModelSlot(load()), request.path, load, partial(print, file=log, flush=True))
+    load = _Loader(load_request(options.model, log), options)
+    reloader = ModelReloader(load.path, load, partial(print, file=log, flush=True), load.end)
     reloader.tell_warnings()
+    load.beside = True
     return reloader
 
 
+class _Loader:
+    """Makes a classifier of a model file as it is now.
+
+    Attributes:
+        path: of the file.
+        beside: whether a loop runs meanwhile, which must not be held up.
+    """
+
+    def __init__(self, request: LoadRequest, options: ClassifyOptions) -> None:
+        self.path, self.beside = request.path, False
+        self._request, self._options = request, options
+        self._copies = PrivateCopies()
+        self.end = self._copies.end
+
+    def __call__(self) -> Classifier:
+        """Load it.
+
+        Raises:
+            EdgeExportError: it cannot be used, or lacks labels that the options name.
+        """
+        with self._copies.of(self.path) as copy:
+            theirs = replace(self._request, path=copy)
+            try:
+                try_model(theirs, _NICE if self.beside else 0)
+                with quiet_stderr():
+                    classifier = theirs.load()
+                    classifier.model.run()  # the first run takes longest: no frame need wait for it
+            except EdgeExportError as error:  # in which the copy is named
+                raise type(error)(str(error).replace(str(copy), shown(self.path))) from error
+        check_labels(self._options, classifier.contract.labels)
+        return classifier
+
+
 class ModelReloader:
-    """Watches a model file, and puts a new one in place when it is good.
+    """Loads a model file, watches it, and puts a new one in place when it is good.
 
     Args:
-        slot: holds the model in use.
         path: of the model file.
         load: makes a classifier of the file as it is now; raises EdgeExportError.
         log: told in one line what was done.
+        end: called when nothing is loaded any more, though ``load`` may be in the middle of it on another thread.
         interval: seconds between two looks at the file.
 
     Attributes:
-        slot: the same.
-        log: the same.
+        slot: holds the model in use.
+        log: as given.
+
+    Raises:
+        EdgeExportError: the first model cannot be used.
     """
 
     def __init__(
         self,
-        slot: ModelSlot,
         path: Path,
         load: Callable[[], Classifier],
         log: Callable[[str], None],
+        end: Callable[[], None] = lambda: None,
         interval: float = _INTERVAL,
     ) -> None:
-        self.slot, self._path, self._load, self.log, self._interval = slot, path, load, log, interval
-        self._seen = file_stamp(path)
+        self._path, self._load, self.log, self._end, self._interval = path, load, log, end, interval
+        self._seen = file_stamp(path)  # before it is loaded: what is written meanwhile is news
+        self.slot = ModelSlot(load())
         self._wake = threading.Event()
         self._asked = self._ended = False
         self._thread = threading.Thread(target=self._run, name="model reloader", daemon=True)
@@ -122,6 +126,7 @@ class ModelReloader:
             finally:
                 self._ended = True
                 self._wake.set()
+                self._end()
 
     def reload(self) -> bool:
         """Load the file as it is now; True where it took the old one's place.
@@ -131,14 +136,16 @@ class ModelReloader:
         before = file_stamp(self._path)
         try:
             classifier = self._load()
-        except (EdgeExportError, OSError, MemoryError) as error:
-            self.log(f"model: the new {shown(self._path)} is refused, the old one stays in use: {one_line(error)}")
+        except Exception as error:  # of whatever kind: the thread goes on watching
+            self._refuse(error)
             return False
         finally:
             self._seen = before  # what was written meanwhile is news
+        if self._ended:
+            return False
         self.slot.current = classifier
         self.tell_warnings()
-        self.log(
+        self._tell(
             f"model: {shown(self._path)} was replaced; the new one, {len(classifier.contract.labels)} labels, is in use"
         )
         return True
@@ -146,7 +153,17 @@ class ModelReloader:
     def tell_warnings(self) -> None:
         """What the user should know about the model in use."""
         for warning in self.slot.current.contract.warnings:
-            self.log(f"warning: {warning}")
+            self._tell(f"warning: {warning}")
+
+    def _refuse(self, error: Exception) -> None:
+        ours = isinstance(error, (EdgeExportError, OSError, MemoryError))
+        why = one_line(error) if ours else f"{type(error).__name__}: {one_line(first_line(error))}"
+        self._tell(f"model: the new {shown(self._path)} is refused, the old one stays in use: {why}")
+
+    def _tell(self, line: str) -> None:
+        if not self._ended:
+            with suppress(OSError, ValueError):  # nobody reads the log any more; ValueError: it is closed
+                self.log(line)
 
     def _run(self) -> None:
         changed: tuple[int, int, int, int] | None = None

@@ -18,18 +18,19 @@ from runtime.load_request import LoadRequest
 _PATIENCE = 120.0
 
 
-def try_model(request: LoadRequest) -> None:
+def try_model(request: LoadRequest, nice: int = 0) -> None:
     """Load a model and run it once, in a child process.
 
     Args:
         request: which file, and how it is loaded.
+        nice: how far the child stands back behind other processes, as ``nice(1)`` counts; POSIX only.
 
     Raises:
         ModelError: it crashes the interpreter, does not answer, or cannot be used.
         EdgeExportError: whatever else its loading raises.
     """
     try:
-        run_in_child("runtime.trial:load_and_run", request.to_json(), _PATIENCE)
+        run_in_child("runtime.trial:load_and_run", request.to_json() | {"nice": nice}, _PATIENCE)
     except ChildDied as died:
         name = shown(request.path)
         if died.how == "crashed (SIGKILL)":
@@ -46,8 +47,12 @@ def try_model(request: LoadRequest) -> None:
 
 def load_and_run(request: dict[str, Any], _tell: Tell) -> None:
     """The child's work: the model looks at a grey picture once."""
+    import os
+
     import numpy as np
 
+    if request["nice"] and hasattr(os, "nice"):
+        os.nice(request["nice"])
     classifier = LoadRequest.from_json(request).load()
     pixels = classifier.contract.preprocessing
     classifier.classify(np.full((pixels.height, pixels.width, 3), 127, np.uint8))

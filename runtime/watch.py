@@ -37,11 +37,10 @@ def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
         ModelError: the model cannot be loaded, or fails.
         MissingPackageError: a package is needed.
     """
-    reloader = open_reloader(options.model, options.rules, log)
+    reloader = open_reloader(options, log)
     notifier = Notifier()
     try:
-        labels = reloader.slot.current.contract.labels
-        with closing(actions_for(options, out, log, labels)) as actions:
+        with closing(actions_for(options, out, log)) as actions:
             beside = log_beside(actions, log)
             reloader.log = partial(print, file=beside, flush=True)
             with reloader.watching():

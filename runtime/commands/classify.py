@@ -56,9 +56,11 @@ def run(args: argparse.Namespace) -> int:
 
     options = ClassifyOptions(tuple(args.paths), camera, model_options(args), rules, output_options(args))
     if camera is not None:
+        from runtime.quiet import unheld
         from runtime.watch import classify_camera
 
-        return classify_camera(options, sys.stdout, sys.stderr)
+        with unheld(sys.stderr) as log:
+            return classify_camera(options, sys.stdout, log)
     from runtime.classify import classify_pictures
 
     return classify_pictures(options, sys.stdout, sys.stderr)

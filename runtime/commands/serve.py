@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     if camera is None and outputs != OutputOptions():
         raise UsageError("outputs are for the answers of a camera: name one with --camera, or leave them out")
     from runtime.page.serve import ServeOptions, serve
+    from runtime.quiet import unheld
 
     classify = ClassifyOptions((), camera, model_options(args), rules, outputs)
-    return serve(ServeOptions(classify, page), sys.stdout, sys.stderr)
+    with unheld(sys.stderr) as log:
+        return serve(ServeOptions(classify, page), sys.stdout, log)

@@ -73,7 +73,7 @@ def serve(options: ServeOptions, out: TextIO, log: TextIO) -> int:
     listener = listen(address, page.host)
     notifier = _PageNotifier()
     try:
-        reloader = open_reloader(options.classify.model, options.classify.rules, log)
+        reloader = open_reloader(options.classify, log)
         camera = options.classify.camera
         live = Live() if camera is not None else None
         names = own_names(page.host, page.allow_hosts, socket.gethostname())
@@ -143,9 +143,8 @@ def _watch(
     """Run the camera's loop until its source ends."""
     # A file is played as a camera would give it.
     options = replace(options, camera=replace(camera, realtime=True))
-    labels = reloader.slot.current.contract.labels
     try:
-        with closing([live, *actions_for(options, out, log, labels)]) as actions:
+        with closing([live, *actions_for(options, out, log)]) as actions:
             copied = cast(TextIO, _CopiedLog(log_beside(actions, log), live))
             reloader.log = partial(print, file=copied, flush=True)
             for seen in watch(options, reloader.slot, copied, notifier):

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from runtime.command import run_command
 from runtime.errors import ModelError
-from runtime.quiet import quiet_stderr
+from runtime.quiet import quiet_stderr, unheld
+from tests.conftest import ROOT
 
 
 def test_what_native_code_says_is_held_back(capfd: pytest.CaptureFixture[str]) -> None:
@@ -30,6 +35,35 @@ def test_errors_of_ours_stand_alone(capfd: pytest.CaptureFixture[str]) -> None:
         os.write(2, b"ERROR: reason\n")
         raise ModelError("reason")
     assert capfd.readouterr().err == ""
+
+
+def test_lines_of_other_threads_that_must_come_at_once(tmp_path: Path) -> None:
+    """In a process of its own: here pytest has its own standard error."""
+    script = """
+import os, sys
+from runtime.quiet import quiet_stderr, unheld
+from tests.conftest import ROOT
+with unheld(sys.stderr) as log:
+    with quiet_stderr():
+        print("花 at once", file=log)
+        os.write(2, b"INFO: chatter\\n")
+        print(os.stat(sys.argv[1]).st_size)
+    print("after", file=sys.stderr)
+assert unheld(sys.stdout).__enter__() is sys.stdout
+"""
+    path = tmp_path / "log"
+    with path.open("wb") as log:
+        command = [sys.executable, "-c", script, str(path)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, env=environment, check=True)
+    assert int(done.stdout) == len("花 at once\n".encode())
+    assert path.read_text(encoding="utf-8") == "花 at once\nafter\n"
+
+
+def test_a_stream_that_is_no_file_is_given_as_it_is() -> None:
+    stream = io.StringIO()
+    with unheld(stream) as same:
+        assert same is stream
 
 
 def test_blocks_of_several_threads_that_overlap(capfd: pytest.CaptureFixture[str]) -> None:
