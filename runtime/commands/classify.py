@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from runtime.arguments.answers import add_answers, answer_rules
 from runtime.arguments.camera import add_camera, camera_options
@@ -11,6 +12,9 @@ from runtime.arguments.model import add_model, model_options
 from runtime.arguments.outputs import add_outputs, output_options
 from runtime.command import name_argument
 from runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from runtime.options import ClassifyOptions
 
 DESCRIPTION = "Name what pictures, folders of pictures, or camera frames show."
 EPILOG = """\
@@ -47,15 +51,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_outputs(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Classify; returns the exit code."""
+def options_of(args: argparse.Namespace) -> ClassifyOptions:
+    """What was asked for.
+
+    Raises:
+        UsageError: it is asked for wrongly.
+    """
     rules, camera = answer_rules(args), camera_options(args)
     if bool(args.paths) == (camera is not None):
         raise UsageError("name pictures or folders to classify, or --camera (one of the two)")
     from runtime.options import ClassifyOptions
 
-    options = ClassifyOptions(tuple(args.paths), camera, model_options(args), rules, output_options(args))
-    if camera is not None:
+    return ClassifyOptions(tuple(args.paths), camera, model_options(args), rules, output_options(args))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Classify; returns the exit code."""
+    options = options_of(args)
+    if options.camera is not None:
         from runtime.quiet import unheld
         from runtime.watch import classify_camera
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from runtime.arguments.answers import add_answers, answer_rules
 from runtime.arguments.camera import add_camera, camera_options
@@ -11,6 +12,9 @@ from runtime.arguments.model import add_model, model_options
 from runtime.arguments.outputs import add_outputs, output_options
 from runtime.arguments.page import add_page, page_options
 from runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from runtime.page.serve import ServeOptions
 
 DESCRIPTION = "Show what a camera sees, and what the model says to it, on a page for any browser."
 EPILOG = """\
@@ -38,17 +42,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_outputs(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Serve; returns the exit code."""
+def options_of(args: argparse.Namespace) -> ServeOptions:
+    """What was asked for.
+
+    Raises:
+        UsageError: it is asked for wrongly.
+    """
     page, rules, camera = page_options(args), answer_rules(args), camera_options(args)
     from runtime.options import ClassifyOptions, OutputOptions
 
     outputs = output_options(args)
     if camera is None and outputs != OutputOptions():
         raise UsageError("outputs are for the answers of a camera: name one with --camera, or leave them out")
-    from runtime.page.serve import ServeOptions, serve
+    from runtime.page.serve import ServeOptions
+
+    return ServeOptions(ClassifyOptions((), camera, model_options(args), rules, outputs), page)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve; returns the exit code."""
+    options = options_of(args)
+    from runtime.page.serve import serve
     from runtime.quiet import unheld
 
-    classify = ClassifyOptions((), camera, model_options(args), rules, outputs)
     with unheld(sys.stderr) as log:
-        return serve(ServeOptions(classify, page), sys.stdout, log)
+        return serve(options, sys.stdout, log)

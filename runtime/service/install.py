@@ -9,13 +9,12 @@ from typing import TextIO
 
 from runtime.errors import DataError, UsageError
 from runtime.file_kind import shown
+from runtime.service.command import service_command
 from runtime.service.unit import MARK, UnitOptions, unit_text
 
 _UNITS = Path("/etc/systemd/system")
 # They give access to cameras, GPIO pins and USB accelerators on Debian and Raspberry Pi OS.
 _GROUPS = ("video", "render", "gpio", "plugdev")
-# Options of the command that name what is written, and what is read.
-_WRITTEN, _READ = ("--save", "--csv"), ("--model", "--labels")
 
 
 def install(
@@ -47,9 +46,9 @@ def install(
         UsageError: the command is none that can run as a service, or its files cannot be reached by its user.
         DataError: the unit cannot be written.
     """
-    _check_command(words)
+    command = service_command(words)
     folder = Path.cwd()
-    written = [folder / path for path in _values(words, _WRITTEN)]
+    written = [folder / path for path in command.writes()]
     options = UnitOptions(
         command=(*_runtime(), *words),
         name=name,
@@ -63,8 +62,7 @@ def install(
     _check_user(user)
     if not user:
         _check_state(written, name)
-        readable = [Path(sys.executable), Path(__file__), folder, *(folder / path for path in _values(words, _READ))]
-        for path in readable:
+        for path in (Path(sys.executable), Path(__file__), folder, *(folder / path for path in command.reads())):
             _check_readable(path)
     text = unit_text(options)
     if output == "-":
@@ -91,29 +89,6 @@ def _next_steps(name: str) -> str:
         f"see what it says:                   journalctl -u {name} -f\n"
         f"end it for good:                    sudo systemctl disable --now {name}"
     )
-
-
-def _check_command(words: Sequence[str]) -> None:
-    """The command must be one that runs on, and one that ``runtime`` understands."""
-    from runtime.cli import build_parser
-
-    if words[0] not in ("serve", "classify"):
-        raise UsageError(f"the command behind -- must be serve or classify, with options; got {shown(words[0])}")
-    if words[0] == "classify" and not any(word == "--camera" or word.startswith("--camera=") for word in words):
-        raise UsageError("a service needs a camera: classify --camera 0, say; pictures are done and over")
-    if any(word in ("-h", "--help") for word in words):
-        raise UsageError("--help is no command for a service")
-    build_parser(words).parse_args(list(words))
-
-
-def _values(words: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The values that options have on a command line."""
-    found = []
-    for place, word in enumerate(words):
-        name, equals, value = word.partition("=")
-        if name in names:
-            found += [value] if equals else list(words[place + 1 : place + 2])
-    return found
 
 
 def _folders(paths: Sequence[Path]) -> list[Path]:

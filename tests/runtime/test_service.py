@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import getpass
 import shlex
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +101,10 @@ def test_the_command_shows_and_writes_a_unit(run_module: Run, tmp_path: Path) ->
         ([], "name the command that is to run, behind --"),
         (["--", "info", "x.tflite"], "must be serve or classify, with options; got info"),
         (["--", "classify", "photo.jpg"], "a service needs a camera"),
+        (["--", "classify", "--camera", "-"], "a service has no standard input"),
+        (["--", "classify", "--camera", "a.mp4"], "--camera a.mp4: has an end, and a service has none; add --loop"),
+        (["--", "classify", "--camera", "0", "--smooth", "1e9"], "--smooth must be 0 to 3600 seconds"),
+        (["--", "serve", "--csv", "a.csv"], "outputs are for the answers of a camera"),
         (["--", "classify", "--camera", "0", "--nonsense"], "unrecognized arguments: --nonsense"),
         (["--", "classify", "--camera", "0", "--top-k", "many"], "--top-k: must be a whole number; got 'many'"),
         (["--", "classify", "--camera", "0", "--help"], "--help is no command for a service"),
@@ -128,26 +134,63 @@ def test_a_folder_that_is_not_there(run_module: Run, tmp_path: Path) -> None:
     assert "cannot be written: No such file or directory" in done.stderr
 
 
-def test_its_own_user_must_be_able_to_read_the_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import sys
-
+@pytest.fixture
+def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that only its owner may open, in a system whose other folders are open."""
     monkeypatch.chdir("/")
     monkeypatch.setattr("runtime.service.install.sys.executable", shutil.which("sh"))
     monkeypatch.setattr("runtime.service.install.__file__", shutil.which("sh"))
-    (tmp_path / "closed").mkdir(mode=0o700)
-    model = tmp_path / "closed" / "m.tflite"
-    model.touch()
     for folder in [tmp_path, *tmp_path.parents]:  # pytest's own folders are closed too
         if str(folder).startswith("/tmp/"):
             folder.chmod(0o755)
-    words = ["classify", "--camera", "0", "--model", str(model)]
+    (tmp_path / "m.tflite").touch()
+    (tmp_path / "closed").mkdir(mode=0o700)
+    return tmp_path / "closed"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["classify", "--camera", "0", "--model", "FILE"],
+        ["classify", "--camera=0", "--mod", "FILE"],
+        ["classify", "--camera", "0", "--model=M", "--lab=FILE"],
+        ["classify", "--camera", "0", "--model", "M", "--delegate", "FILE:device=usb"],
+        ["classify", "--camera", "FILE.mp4", "--loop", "--model", "M"],
+        ["serve", "--camera", "FILE%03d.jpg", "--model", "M"],
+        ["classify", "--camera", "test", "--model", "M", "--on", "cat", "FILE {label}"],
+        ["serve", "--token-f", "FILE", "--model", "M"],
+    ],
+)
+def test_its_own_user_must_be_able_to_read_the_files(
+    words: list[str], closed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (closed / "f.mp4").touch()
+    (closed / "f").write_text("#!/bin/sh\n" + 30 * "a")
+    words = [word.replace("FILE", str(closed / "f")).replace("=M", f"={closed.parent}/m.tflite") for word in words]
+    words = [str(closed.parent / "m.tflite") if word == "M" else word for word in words]
     with pytest.raises(UsageError, match=r"closed is closed to others; say --user \w+, or move"):
         install("x", "", "256M", 30, "-", words, sys.stdout, sys.stderr)
-    model.parent.chmod(0o755)
+    closed.chmod(0o755)
     assert install("x", "", "256M", 30, "-", words, sys.stdout, sys.stderr) == 0
     assert "DynamicUser=true" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["classify", "--camera", "0", "--save", "PLACE/pictures"],
+        ["classify", "--camera", "0", "--cs=PLACE/a.csv"],
+        ["serve", "--token-file", "PLACE/token"],
+    ],
+)
+def test_where_it_may_write(words: list[str], closed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*(word.replace("PLACE", str(closed)) for word in words), "--model", str(closed.parent / "m.tflite")]
+    with pytest.raises(UsageError, match="the service's own user may write to /var/lib/x alone, not to"):
+        install("x", "", "256M", 30, "-", words, sys.stdout, sys.stderr)
+    assert install("x", getpass.getuser(), "256M", 30, "-", words, sys.stdout, sys.stderr) == 0
+    assert f"ReadWritePaths={closed}\n" in capsys.readouterr().out
+    words = [word.replace(str(closed), "/var/lib/x") for word in words]
+    assert install("x", "", "256M", 30, "-", words, sys.stdout, sys.stderr) == 0
 
 
 def test_signs_of_life(tmp_path: Path) -> None:
