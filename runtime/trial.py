@@ -41,8 +41,11 @@ def try_model(request: LoadRequest, nice: int = 0) -> None:
         else:
             text = f"{name}: the model {died.how}{': ' if died.words else ''}{died.words}"
         raise ModelError(text) from died
-    except OSError:  # no more processes, or no memory for one: better untried than not at all
-        return
+    except OSError as error:
+        raise ModelError(
+            f"{shown(request.path)}: cannot be tried before it is used, for no process can be started: "
+            f"{error.strerror or error}; end other programs, or raise the limit of processes"
+        ) from error
 
 
 def load_and_run(request: dict[str, Any], _tell: Tell) -> None:

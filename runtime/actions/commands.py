@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from runtime.actions.action import Seen
 from runtime.actions.appearing import holding
@@ -32,8 +33,9 @@ class RunCommands:
         rules: which label starts what.
         said: for each rule, told what fails.
         camera: whether frames come without waiting. Then a label appears when it did not hold in the frame before, the
-            command runs beside the loop, and while it runs, or its pause is not over, it is not started again. Else
-            every picture with the label starts it, and the next picture waits for its end.
+            command runs beside the loop, and where it still runs, or its pause is not over, it starts as soon as that
+            has changed, if the label still holds then. Else every picture with the label starts it, and the next
+            picture waits for its end.
     """
 
     def __init__(self, rules: Sequence[CommandRule], said: Sequence[Said], *, camera: bool) -> None:
@@ -62,27 +64,32 @@ class _Rule:
 
     def __init__(self, rule: CommandRule, said: Said, *, camera: bool) -> None:
         self._rule, self._said, self._camera = rule, said, camera
-        self._held = False
+        # Whether it holds, and whether it has appeared without the command's having been started for it.
+        self._held = self._due = False
         self._started: float | None = None
         self._deadline = threading.Event()  # set when everything must end
         self._process: subprocess.Popen[bytes] | None = None
-        self._worker = Worker("command", self._run, 1) if camera else None
+        self._worker = Worker("command", self._run, 1, self._failed) if camera else None
 
     def handle(self, seen: Seen, labels: tuple[str, ...]) -> None:
         held, self._held = self._held, self._rule.label in labels
-        if not self._held or (held and self._camera):
+        if not self._held:
+            if self._due and self._worker is not None and not self._worker.idle:
+                self._said.say(f"{shown(self._rule.words[0])} is still running; not started again")
+            self._due = False
             return
+        self._due = self._due or not held or not self._camera
         now = time.monotonic()
-        if self._started is not None and now - self._started < self._rule.pause:
+        if not self._due or (self._started is not None and now - self._started < self._rule.pause):
             return
+        if self._worker is not None and not self._worker.idle:
+            return
+        self._started, self._due = now, False
         words = fill_in(self._rule.words, seen, self._rule.label)
         if self._worker is None:
-            self._started = now
             self._run(words)
-        elif not self._worker.idle or not self._worker.offer(words):
-            self._said.say(f"{shown(words[0])} is still running; not started again")
         else:
-            self._started = now
+            self._worker.offer(words)
 
     def end(self) -> None:
         self._deadline.set()
@@ -111,11 +118,14 @@ class _Rule:
             self._said.say(f"{name} cannot be started: {getattr(error, 'strerror', None) or error}")
             return
         self._process = process
-        output = _Tail(process)
         try:
+            output = _Tail(process)
             code = self._wait(process)
         finally:
-            self.kill()  # Ctrl-C, while pictures wait for it
+            if process.poll() is None:  # Ctrl-C, while pictures wait for it; or nobody can read what it prints
+                self.kill()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_GRACE)
             self._process = None
         if code is None:
             if not self._deadline.is_set():
@@ -126,6 +136,10 @@ class _Rule:
             self._said.say(f"{name} failed with {how}" + (f": {said}" if said else ""))
         else:
             self._said.forget()
+
+    def _failed(self, error: Exception) -> None:
+        """Something that nobody foresaw: no more threads, say."""
+        self._said.say(f"{shown(self._rule.words[0])} could not be seen to: {type(error).__name__}: {one_line(error)}")
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int | None:
         """Its exit code; None where it had to be killed."""
@@ -154,7 +168,12 @@ class _Tail:
         self._kept = b""
         # A process that the command left behind may hold the pipe open: nobody waits for this thread's end.
         self._thread = threading.Thread(target=self._read, name="command output", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # no more threads
+            if process.stdout is not None:
+                process.stdout.close()
+            raise
 
     def last_line(self) -> str:
         self._thread.join(0.2)

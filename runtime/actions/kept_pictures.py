@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,8 @@ from runtime.file_kind import shown
 
 # One line for each picture that was put there, oldest first: its bytes, a space, its path in the folder.
 _LIST = ".runtime-saved"
+# Ends the names of files that are not whole yet. One that is older than so many seconds was left by a run that ended.
+_HALF, _FORGOTTEN = ".runtime-part", 60.0
 
 
 class KeptPictures:
@@ -26,17 +29,20 @@ class KeptPictures:
         folder: of all pictures; made if missing.
         limit: bytes; None means none.
         replace: whether the oldest go; else nothing more is taken.
+        durable: whether a picture is on the disk itself before it has its name: after a power cut, files that only the
+            system's memory held are there with 0 bytes.
 
     Raises:
         UsageError: the folder cannot be made or written to.
     """
 
-    def __init__(self, folder: Path, limit: int | None, *, replace: bool) -> None:
-        self._folder, self._limit, self._replace = folder, limit, replace
+    def __init__(self, folder: Path, limit: int | None, *, replace: bool, durable: bool = False) -> None:
+        self._folder, self._limit, self._replace, self._durable = folder, limit, replace, durable
         self._kept: deque[tuple[int, str]] = deque()
         self._bytes = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            _remove_halves(folder)
             self._read_list()
             with _full_disk_ignored():
                 self._write_list()
@@ -65,7 +71,7 @@ class KeptPictures:
         if self._limit is not None and not self._make_room(len(data), self._limit):
             return False
         folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(folder / name, data)
+        _write_whole(folder / name, data, durable=self._durable)
         entry = (len(data), f"{place}/{name}")
         self._kept.append(entry)
         self._bytes += entry[0]
@@ -124,18 +130,30 @@ class KeptPictures:
                 self._bytes += entry[0]
 
     def _write_list(self) -> None:
-        _write_whole(self._folder / _LIST, b"".join(map(_line, self._kept)))
+        _write_whole(self._folder / _LIST, b"".join(map(_line, self._kept)), durable=True)
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    half = path.with_name(f".{path.name.lstrip('.')}.part")
+def _write_whole(path: Path, data: bytes, *, durable: bool) -> None:
+    half = path.with_name(f".{path.name.lstrip('.')}{_HALF}")
     try:
-        half.write_bytes(data)
+        with half.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         half.replace(path)
     except OSError:
         with suppress(OSError):
             half.unlink(missing_ok=True)
         raise
+
+
+def _remove_halves(folder: Path) -> None:
+    """What a run that was killed in the middle of a file has left."""
+    for half in [*folder.glob(f".*{_HALF}"), *folder.glob(f"*/.*{_HALF}")]:
+        with suppress(OSError):
+            if half.is_file() and time.time() - half.lstat().st_mtime > _FORGOTTEN:
+                half.unlink()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from runtime.actions.folder_names import folder_name, safe_name
 from runtime.actions.kept_pictures import KeptPictures
 from runtime.actions.said import Said
 from runtime.actions.worker import Worker
-from runtime.errors import DataError, ImageError
+from runtime.errors import DataError, ImageError, one_line
 from runtime.file_kind import shown
 from runtime.images import jpeg_bytes
 from runtime.options import SaveOptions
@@ -58,9 +58,10 @@ class SavePictures:
 
     def __init__(self, options: SaveOptions, said: Said, *, camera: bool) -> None:
         self._options, self._said, self._camera = options, said, camera
-        self._kept = KeptPictures(options.folder, options.limit, replace=camera)
+        # A camera's frames are nowhere else; of a file that a power cut leaves empty here there is the original.
+        self._kept = KeptPictures(options.folder, options.limit, replace=camera, durable=camera)
         self._saved_at: dict[str, float] = {}
-        self._worker = Worker("save", self._save_or_say, _WAITING) if camera else None
+        self._worker = Worker("save", self._save_or_say, _WAITING, self._failed) if camera else None
         self._refused = 0
 
     def handle(self, seen: Seen) -> None:
@@ -117,6 +118,9 @@ class SavePictures:
             self._said.say(f"frame {item[0].number} cannot be saved: {error}", "frame")
         else:
             self._said.forget()
+
+    def _failed(self, error: Exception) -> None:
+        self._said.say(f"a frame cannot be saved: {type(error).__name__}: {one_line(error)}", "frame")
 
     def _save(self, item: tuple[Frame, tuple[str, ...]]) -> None:
         frame, places = item

@@ -16,12 +16,19 @@ class Worker(Generic[T]):
 
     Args:
         name: of the thread.
-        act: does one thing; it must not raise.
+        act: does one thing.
         waiting: things that may wait at most.
+        failed: told what ``act`` raised; the next thing is done all the same.
     """
 
-    def __init__(self, name: str, act: Callable[[T], None], waiting: int) -> None:
-        self._act, self._most = act, waiting
+    def __init__(
+        self,
+        name: str,
+        act: Callable[[T], None],
+        waiting: int,
+        failed: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
+        self._act, self._most, self._failed = act, waiting, failed
         self._changed = threading.Condition()
         self._waiting: deque[T] = deque()
         self._busy = self._closed = False
@@ -71,4 +78,7 @@ class Worker(Generic[T]):
                     return
                 thing = self._waiting.popleft()
                 self._busy = True
-            self._act(thing)
+            try:
+                self._act(thing)
+            except Exception as error:  # of whatever kind: for a year nothing more would be done
+                self._failed(error)

@@ -101,7 +101,8 @@ def _add_on(group: argparse._ArgumentGroup) -> None:
         "--on-pause",
         metavar="SECONDS",
         type=float,
-        help="at least so long between two starts of one command (default: 1 with a camera, else 0)",
+        help="at least so long between two starts of one command; a label that appears earlier and stays starts it "
+        "then (default: 1 with a camera, else 0)",
     )
     group.add_argument(
         "--on-timeout", metavar="SECONDS", type=float, help="a command that takes longer is killed (default: 30)"

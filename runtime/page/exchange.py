@@ -59,7 +59,6 @@ class Exchange(BaseHTTPRequestHandler):
             self.raw_requestline = self.rfile.readline(HEADER_BYTES)
             if self.raw_requestline.strip() and self.parse_request():
                 self.close_connection = True
-                self.server.asked(self.connection)
                 self.answer()
         except TooMuchError:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's headers are too long.")
@@ -94,6 +93,10 @@ class Exchange(BaseHTTPRequestHandler):
             RefusedError: it is refused.
         """
         raise NotImplementedError
+
+    def keep_place(self) -> None:
+        """The visitor may have an answer: it is not sent away where all connections are taken."""
+        self.server.asked(self.connection)
 
     def say(self, line: str) -> None:
         """One line for the log."""

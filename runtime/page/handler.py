@@ -62,6 +62,7 @@ class PageHandler(Exchange):
         if not admitted and path not in _OPEN_TO_ALL:
             self._ask_for_token(path, wrong="token" in asked)
             return
+        self.keep_place()
         method = _METHODS.get(path)
         if method is None:
             raise RefusedError(HTTPStatus.NOT_FOUND, "There is nothing here.")

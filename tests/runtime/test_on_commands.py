@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -101,6 +102,52 @@ def test_while_it_runs_it_is_not_started_again(tmp_path: Path) -> None:
         action.handle(seen("cat"))
         assert eventually(lambda: len(lines(path)) == 2)
     assert log.lines == ["--on cat: sh is still running; not started again"]
+
+
+def test_a_label_that_appears_in_the_pause_and_stays_starts_it_behind_the_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, clock = tmp_path / "out", [100.0]
+    monkeypatch.setattr("runtime.actions.commands.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    with running(CommandRule("cat", writes(path, "{frame}"), pause=10, timeout=1e9)) as action:
+        for number, (moment, label) in enumerate(
+            [(0, "cat"), (1, "dog"), (2, "cat"), (9, "cat"), (10, "cat"), (11, "cat"), (30, "cat")]  # starts 0 and 4
+            + [(31, "dog"), (32, "cat"), (33, "dog"), (50, "dog"), (60, "dog")]  # starts 8
+            + [(61, "cat"), (62, "dog"), (63, "cat"), (64, "dog"), (80, "dog")]  # starts 12; the other one is gone
+        ):
+            clock[0] = 100.0 + moment
+            action.handle(seen(label, number=number))
+            assert eventually(lambda: action._rules[0]._worker.idle)  # type: ignore[union-attr]
+    assert lines(path) == ["0", "4", "8", "12"]
+
+
+def test_a_label_that_appears_while_it_runs_and_stays_starts_it_again(tmp_path: Path) -> None:
+    path, log, go = tmp_path / "out", Log(), tmp_path / "go"
+    script = f"echo $1 >> {path}; while [ ! -e {go} ]; do sleep 0.01; done"
+    with running(CommandRule("cat", ("sh", "-c", script, "sh", "{frame}"), pause=0), log=log) as action:
+        for number, label in enumerate(["cat", "dog", "cat", "cat"]):
+            action.handle(seen(label, number=number))
+        assert eventually(lambda: lines(path))
+        go.touch()
+        assert eventually(lambda: action._rules[0]._worker.idle)  # type: ignore[union-attr]
+        for number in (4, 5, 6):
+            action.handle(seen("cat", number=number))
+            assert eventually(lambda: action._rules[0]._worker.idle)  # type: ignore[union-attr]
+    assert (lines(path), log.lines) == (["0", "4"], [])
+
+
+def test_a_failure_that_nobody_foresaw_ends_no_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, log = tmp_path / "out", Log()
+    with running(CommandRule("cat", writes(path, "{frame}"), pause=0), log=log) as action:
+        with monkeypatch.context() as patch:
+            patch.setattr("runtime.actions.commands.threading.Thread.start", lambda thread: 1 / 0)
+            action.handle(seen("cat", number=1))
+            assert eventually(lambda: log.lines)
+        action.handle(seen("dog"))
+        action.handle(seen("cat", number=2))
+        assert eventually(lambda: "2" in lines(path))
+    assert log.lines == [f"--on cat: {sys.executable} could not be seen to: ZeroDivisionError: division by zero"]
+    assert lines(path) in (["2"], ["1", "2"])
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -202,6 +203,51 @@ def test_a_list_that_somebody_made_up_removes_nothing_elsewhere(tmp_path: Path) 
     assert (outside / "a.jpg").exists()
 
 
+def test_halves_that_a_killed_run_left_are_removed(tmp_path: Path) -> None:
+    old = time.time() - 3600
+    for name in ("cat/.1.jpg.runtime-part", ".runtime-saved.runtime-part", "cat/.mine.part", "cat/mine.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        os.utime(path, (old, old))
+    (tmp_path / "cat" / ".2.jpg.runtime-part").touch()  # of another command that is at it
+    KeptPictures(tmp_path, 3500, replace=True)
+    assert sorted(path.name for path in (tmp_path / "cat").iterdir()) == [
+        ".2.jpg.runtime-part",
+        ".mine.part",
+        "mine.jpg",
+    ]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [".runtime-saved"]
+
+
+@pytest.mark.parametrize("camera", [True, False])
+def test_a_frame_is_on_the_disk_before_it_has_its_name(
+    camera: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut a file that only the system's memory held is there with 0 bytes."""
+    synced = []
+
+    def sync(number: int) -> None:
+        synced.append((os.fstat(number).st_size, [path.suffix for path in (tmp_path / "cat").glob("*")]))
+
+    with closing(SavePictures(SaveOptions(tmp_path), Said(Log(), "--save"), camera=camera)) as action:
+        monkeypatch.setattr("os.fsync", sync)
+        action.handle(seen("cat", picture=b"\xff\xd8\xff" + bytes(500)))
+    assert synced == ([(503, [".runtime-part"])] if camera else [])
+
+
+def test_a_failure_that_nobody_foresaw_ends_no_saving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log()
+    with closing(SavePictures(SaveOptions(tmp_path), Said(log, "--save"), camera=True)) as action:
+        with monkeypatch.context() as patch:
+            patch.setattr("runtime.actions.save.jpeg_bytes", lambda *_: 1 / 0)
+            action.handle(seen("cat", number=1))
+            assert eventually(lambda: log.lines)
+        action.handle(seen("cat", number=2))
+    assert log.lines == ["--save: a frame cannot be saved: ZeroDivisionError: division by zero"]
+    assert [name[-6:] for name in tree(tmp_path)] == ["-2.jpg"]
+
+
 def test_a_folder_of_pictures_stops_at_the_limit(photos: Path, colours: Path, tmp_path: Path, capsys: Capture) -> None:
     size = (photos / "red.png").stat().st_size
     command = ["classify", "--model", str(colours), "--json", str(photos), "--save", str(tmp_path / "kept")]
@@ -215,20 +261,24 @@ def test_a_folder_of_pictures_stops_at_the_limit(photos: Path, colours: Path, tm
 def test_a_full_disk_is_said_once_and_leaves_no_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log()
 
-    def full(path: Path, _data: bytes) -> int:
+    really = Path.open
+
+    def full(path: Path, *arguments: Any, **options: Any) -> IO[Any]:
+        if path.suffix != ".runtime-part":
+            return really(path, *arguments, **options)
         path.touch()
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
         options = SaveOptions(tmp_path)
         with closing(SavePictures(options, Said(log, "--save"), camera=True)) as action:
-            patch.setattr(Path, "write_bytes", full)
+            patch.setattr(Path, "open", full)
             for number in range(5):
                 action.handle(seen("cat", number=number))
         with pytest.raises(DataError, match="No space left"):
             save(tmp_path, seen("cat"), camera=False)
     assert log.lines[0] == f"--save: {tmp_path}: No space left on device; pictures are left out"
-    assert tree(tmp_path) == [".runtime-saved.part"] or tree(tmp_path) == []
+    assert tree(tmp_path) == []
     assert save(tmp_path, seen("cat", number=9)) == ["cat/20260301T093000.125Z-9.jpg"]
 
 
@@ -245,7 +295,7 @@ def test_a_disk_that_is_really_full(clip: Path, colours: Path, tmp_path: Path, r
         assert (done.returncode, len(done.stdout.splitlines())) == (0, 12)
         assert "No space left on device; pictures are left out" in done.stderr
         assert all(path.stat().st_size for path in disk.rglob("*.jpg"))
-        assert not list(disk.rglob("*.part"))
+        assert not list(disk.rglob(".*.runtime-part"))
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 

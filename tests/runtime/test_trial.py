@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Callable
@@ -56,6 +57,17 @@ def test_a_model_that_never_answers(tmp_path: Path, colours: Path, monkeypatch: 
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("runtime.trial._PATIENCE", 1.0)
     with pytest.raises(ModelError, match="the model did not answer within 1 s"):
+        try_model(LoadRequest(colours))
+
+
+def test_no_process_can_be_started_for_it(colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr("runtime.child.subprocess.run", refuse)
+    with pytest.raises(
+        ModelError, match=r"colours\.tflite: cannot be tried .* no process can be started: Resource temp"
+    ):
         try_model(LoadRequest(colours))
 
 

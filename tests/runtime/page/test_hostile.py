@@ -106,6 +106,17 @@ def test_those_who_only_connect_lose_their_places_to_those_who_ask(serve: Serve)
         connection.close()
 
 
+def test_those_without_the_token_lose_their_places_to_those_who_have_it(serve: Serve) -> None:
+    served = serve(most=3, token="a-token-that-is-long")
+    strangers = [served.connect() for _ in range(3)]
+    for stranger in strangers:  # answered, and then kept open by what they still send
+        stranger.sendall(HEAD + b"Content-Length: 1000\r\n\r\nabc")
+        assert b" 401 " in stranger.recv(1000)
+    assert served.ask("/status?token=a-token-that-is-long").status == 200
+    for stranger in strangers:
+        stranger.close()
+
+
 def test_more_connections_than_places(serve: Serve) -> None:
     served = serve(most=2, camera=True)
     viewers = [served.connect() for _ in range(2)]
