@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.errors import UsageError
 from runtime.file_kind import shown
 from runtime.spec import Task
 
+if TYPE_CHECKING:  # options hold rules, and are read before numpy is loaded
+    import numpy as np
+    from numpy.typing import NDArray
 
-@dataclass(frozen=True)
-class Prediction:
+
+class Prediction(NamedTuple):
     """One class's answer: id, label, and score in [0, 1]."""
 
     class_id: int
@@ -22,8 +23,7 @@ class Prediction:
     score: float
 
 
-@dataclass(frozen=True)
-class Stages:
+class Stages(NamedTuple):
     """Milliseconds that each stage of one answer took."""
 
     decode: float
@@ -33,7 +33,7 @@ class Stages:
 
 
 #: The stages of an answer, in their order.
-STAGES = tuple(stage.name for stage in fields(Stages))
+STAGES = Stages._fields
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ class AnswerRules:
         Raises:
             UsageError: a label is named that the model does not have, or none is left.
         """
+        import numpy as np
+
         for option, names in (("--allow", self.allow), ("--deny", self.deny)):
             for name in names:
                 require_label(option, name, labels)
@@ -130,7 +132,7 @@ def rank_scores(
         holding: labels that hold; where there are several, none is left out for ``top_k``.
         classes: which may be answered, as ``rules.classes`` gives it; None means all.
     """
-    order = _order(scores, classes) if rules.top_k > 0 else np.zeros(0, np.int64)
+    order = _order(scores, classes) if rules.top_k > 0 else ()
     kept = [i for place, i in enumerate(order) if place < rules.top_k or labels[i] in holding]
     return tuple(Prediction(int(i), labels[i], float(scores[i])) for i in kept if float(scores[i]) >= rules.threshold)
 
@@ -158,5 +160,5 @@ def answered_labels(
 
 
 def _order(scores: NDArray[np.float32], classes: NDArray[np.bool_] | None) -> NDArray[np.intp]:
-    order = np.argsort(-scores, kind="stable")
+    order = (-scores).argsort(kind="stable")
     return order if classes is None else order[classes[order]]

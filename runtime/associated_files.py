@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from runtime.errors import ModelError
 from runtime.file_kind import shown
+from runtime.spec import SPEC_FILE_NAME
 
 MAX_ASSOCIATED_BYTES = 16 * 1024 * 1024
 """Default limit for one associated file; ImageNet's labels take 22 KB."""
@@ -32,6 +33,15 @@ _HEADER_SIGNATURE, _HEADER_SIZE = b"PK\x03\x04", 30
 _ZIP64_SIGNATURE, _ZIP64_SIZE = b"PK\x06\x07", 20
 # What zipfile and zlib raise on archives that are damaged, encrypted or packed in another way.
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, RuntimeError)
+
+
+def find_spec(path: str | Path) -> bytes | None:
+    """The ``spec.json`` that our own exports carry, or None.
+
+    Raises:
+        ModelError: The archive is damaged or the file too large.
+    """
+    return read_associated_file(path, SPEC_FILE_NAME)
 
 
 def read_associated_file(path: str | Path, name: str, max_bytes: int = MAX_ASSOCIATED_BYTES) -> bytes | None:

@@ -8,24 +8,30 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import TextIO
 
+import numpy as np
+
 from runtime.actions.action import Seen
+from runtime.ahead import Ahead
 from runtime.answers import Stages
-from runtime.classifier import Classifier
+from runtime.classifier import Classifier, Prepared
 from runtime.errors import ImageError, one_line
+from runtime.file_kind import shown
 from runtime.find_model import load_model
+from runtime.guard import looking_at
 from runtime.options import ClassifyOptions
 from runtime.outputs import actions_for, closing
 from runtime.sources.files import FoundPicture, found_pictures
 from runtime.sources.frame import Frame
 
 
-def classify_pictures(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
+def classify_pictures(options: ClassifyOptions, out: TextIO, log: TextIO, ahead: Ahead | None = None) -> int:
     """Classify all pictures that are meant, and hand on answers as they come.
 
     Args:
         options: what and how.
         out: answers.
         log: which model is used, warnings, what was skipped, and a summary.
+        ahead: the one picture that is meant, where a child process is decoding it.
 
     Returns:
         Exit code: 1 when a picture named by itself, or every picture, could not be used; else 0.
@@ -38,7 +44,7 @@ def classify_pictures(options: ClassifyOptions, out: TextIO, log: TextIO) -> int
     classifier = load_model(model if alone or model.threads is not None else replace(model, threads=1), log)
     totals = _Totals()
     with closing(actions_for(options, out, log, classifier.contract.labels)) as actions:
-        for number, (picture, seen) in enumerate(_look(chain(first, found), alone, classifier, options)):
+        for number, (picture, seen) in enumerate(_look(chain(first, found), alone, classifier, options, ahead)):
             if isinstance(seen, ImageError):
                 if picture.named and len(options.paths) == 1 and not number:
                     raise seen
@@ -54,15 +60,21 @@ def classify_pictures(options: ClassifyOptions, out: TextIO, log: TextIO) -> int
 
 
 def _look(
-    pictures: Iterator[FoundPicture], alone: bool, classifier: Classifier, options: ClassifyOptions
+    pictures: Iterator[FoundPicture],
+    alone: bool,
+    classifier: Classifier,
+    options: ClassifyOptions,
+    ahead: Ahead | None,
 ) -> Iterator[tuple[FoundPicture, Seen | ImageError]]:
     """Each picture with its answer, or with what is wrong with it, in order."""
 
     def work(classifier: Classifier, task: tuple[int, FoundPicture]) -> tuple[FoundPicture, Seen | ImageError]:
         number, picture = task
         try:
-            frame = Frame(picture.source, number, picture.read(), time.time(), time.monotonic())
-            answer, scores = classifier.look(classifier.prepare_frame(frame), options.rules)
+            data = ahead.data if alone and ahead is not None else picture.read()
+            frame = Frame(picture.source, number, data, time.time(), time.monotonic())
+            prepared = _decoded_ahead(ahead, classifier, picture) if alone else None
+            answer, scores = classifier.look(prepared or classifier.prepare_frame(frame), options.rules)
         except ImageError as error:
             return picture, error
         age_ms = (time.monotonic() - frame.arrived) * 1000
@@ -72,6 +84,19 @@ def _look(
     if alone:
         return iter([work(classifier, (0, next(pictures)))])
     return classifier.each(enumerate(pictures), work)
+
+
+def _decoded_ahead(ahead: Ahead | None, classifier: Classifier, picture: FoundPicture) -> Prepared | None:
+    """The picture as the child process made it ready; None where it did not."""
+    preprocessing = classifier.contract.preprocessing
+    decoded = ahead.take(preprocessing) if ahead is not None else None
+    if decoded is None:
+        return None
+    looking_at(shown(picture.source))
+    started = time.perf_counter()
+    pixels = np.frombuffer(decoded.pixels, np.uint8).reshape(preprocessing.height, preprocessing.width, 3)
+    tensor = classifier.tensor(pixels if preprocessing.channel_order == "RGB" else pixels[:, :, ::-1])
+    return Prepared(tensor, decoded.decode_ms, decoded.resize_ms + (time.perf_counter() - started) * 1000)
 
 
 class _Totals:

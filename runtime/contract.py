@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from runtime.associated_files import MAX_ASSOCIATED_BYTES
+from runtime.associated_files import MAX_ASSOCIATED_BYTES, find_spec
 from runtime.errors import ModelError, UsageError
 from runtime.file_kind import looks_like, shown
 from runtime.files import read_file
-from runtime.metadata import ModelMetadata, find_spec, read_labels, read_metadata
-from runtime.missing_archive import missing_archive
 from runtime.model_file import ModelFile
 from runtime.spec import ModelSpec, Preprocessing, ResampleFilter, Task
+
+if TYPE_CHECKING:  # a file with our spec needs no other metadata, and does not wait for their reader
+    from runtime.metadata import ModelMetadata
 
 #: Who said how pixels are normalised.
 Origin = Literal["spec", "metadata", "options", "input type"]
@@ -22,8 +23,7 @@ _INPUT_DTYPES = ("uint8", "int8", "float32")
 _OUTPUT_DTYPES = ("uint8", "int8", "int16", "float32")
 
 
-@dataclass(frozen=True)
-class Overrides:
+class Overrides(NamedTuple):
     """What the user says about a model that does not say it itself; None leaves it to the file.
 
     Attributes:
@@ -99,7 +99,7 @@ def read_contract(path: Path, overrides: Overrides | None = None) -> ModelContra
     classes = _class_count(file)
     blob = find_spec(path)
     spec = ModelSpec.from_json(blob) if blob is not None else None
-    metadata = read_metadata(file) if spec is None else None
+    metadata = _metadata(file) if spec is None else None
     preprocessing = spec.preprocessing if spec else Preprocessing(height, width)
     if (preprocessing.height, preprocessing.width) != (height, width):
         raise ModelError(
@@ -110,12 +110,21 @@ def read_contract(path: Path, overrides: Overrides | None = None) -> ModelContra
     if overrides.resample is not None:
         preprocessing = replace(preprocessing, resample=overrides.resample)
     labels, labels_from, warnings = _labels(file, spec, classes, overrides)
-    if spec is None and (missing := missing_archive(file)):
-        by_number = "; classes are shown by number" if labels_from == "none" else ""
-        warnings = [f"{shown(path)}: {missing}{by_number}"]  # which tells why there are no labels
+    if spec is None:
+        from runtime.missing_archive import missing_archive
+
+        if missing := missing_archive(file):
+            by_number = "; classes are shown by number" if labels_from == "none" else ""
+            warnings = [f"{shown(path)}: {missing}{by_number}"]  # which tells why there are no labels
     warnings += [f"{shown(path)}: {problem}" for problem in (metadata.problems if metadata else ())]
     task: Task = spec.task if spec else "single-label"
     return ModelContract(file, spec, metadata, preprocessing, origin, labels, labels_from, task, tuple(warnings))
+
+
+def _metadata(file: ModelFile) -> ModelMetadata | None:
+    from runtime.metadata import read_metadata
+
+    return read_metadata(file)
 
 
 def _input_size(file: ModelFile) -> tuple[int, int]:
@@ -194,6 +203,8 @@ def _labels(
         if len(spec.labels) != classes:
             raise ModelError(f"{name}: its spec has {len(spec.labels)} labels for {classes} scores")
         return spec.labels.names, "spec", []
+    from runtime.metadata import read_labels
+
     found = read_labels(file)
     if found.labels is not None and len(found.labels) == classes:
         return found.labels, f"metadata ({found.source})", []

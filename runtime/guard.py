@@ -71,6 +71,11 @@ def looking_at(picture: object) -> None:
         _NOTE.write(f"{picture}{' or a picture shortly before it' if several else ''}")
 
 
+def forget_parent() -> None:
+    """In a process that has parted from the child: what it is at is not the child's work."""
+    _NOTE.shared = None
+
+
 def is_child() -> bool:
     """Whether a parent waits for this process, which ends it where it does not end by itself after a signal."""
     return _NOTE.shared is not None

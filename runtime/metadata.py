@@ -1,4 +1,4 @@
-"""Reads standard TFLite Metadata, and the labels and specification in the files that go with it.
+"""Reads standard TFLite Metadata, and the labels in the files that go with it.
 
 Field numbers are those of the metadata schema:
 https://github.com/tensorflow/tflite-support/blob/master/tensorflow_lite_support/metadata/metadata_schema.fbs
@@ -10,25 +10,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from runtime.associated_files import associated_files, read_associated_file
 from runtime.errors import ModelError
 from runtime.file_kind import shown
 from runtime.flatbuffer import Buffer, Table
 from runtime.model_file import ModelFile
-from runtime.spec import SPEC_FILE_NAME
-
-__all__ = [
-    "LabelFile",
-    "LabelsFound",
-    "ModelMetadata",
-    "Normalization",
-    "find_spec",
-    "read_associated_file",
-    "read_labels",
-    "read_metadata",
-]
 
 # Values of the schema's unions and enums.
 _CONTENT_IMAGE = 2
@@ -225,12 +212,3 @@ def _decode_labels(data: bytes) -> tuple[tuple[str, ...] | None, str | None]:
     while lines and not lines[-1]:
         lines.pop()
     return (tuple(lines), None) if lines else (None, "it is empty")
-
-
-def find_spec(path: str | Path) -> bytes | None:
-    """The ``spec.json`` that our own exports carry, or None.
-
-    Raises:
-        ModelError: The archive is damaged or the file too large.
-    """
-    return read_associated_file(path, SPEC_FILE_NAME)

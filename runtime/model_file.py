@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from mmap import mmap
 from pathlib import Path
 from typing import NamedTuple
@@ -44,8 +44,7 @@ _OPAQUE = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class TensorInfo:
+class TensorInfo(NamedTuple):
     """An input or output of a model.
 
     Attributes:
@@ -65,8 +64,7 @@ class TensorInfo:
     zero_points: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, order=True)
-class OperatorUse:
+class OperatorUse(NamedTuple):
     """An operator of a model.
 
     Attributes:
@@ -79,7 +77,7 @@ class OperatorUse:
 
     name: str
     version: int
-    count: int
+    count: int  # type: ignore[assignment]
     custom: bool = False
 
 
@@ -294,7 +292,7 @@ def _merge(codes: list[OperatorUse], counts: list[int]) -> tuple[OperatorUse, ..
     totals: Counter[OperatorUse] = Counter()
     for code, count in zip(codes, counts, strict=True):
         totals[code] += count
-    return tuple(sorted(replace(code, count=total) for code, total in totals.items()))
+    return tuple(sorted(code._replace(count=total) for code, total in totals.items()))
 
 
 def _tensor_info(tensor: Table) -> TensorInfo:

@@ -8,7 +8,7 @@ carries (2.14.0 is its last). ai-edge-litert counts anew, so its own number cann
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from runtime.model_file import ModelFile, OperatorUse
 
@@ -198,8 +198,7 @@ COMPLETE_UP_TO = "2.14.0"
 """Up to this release the table is known to be whole: what it does not name, that release refuses."""
 
 
-@dataclass(frozen=True)
-class RequiredRuntime:
+class RequiredRuntime(NamedTuple):
     """What a model asks of the interpreter.
 
     Attributes:

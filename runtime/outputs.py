@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TextIO
@@ -45,9 +46,8 @@ def actions_for(
 
 def log_beside(actions: Sequence[Action], log: TextIO) -> TextIO:
     """The log as it must be written to beside these actions: a live line makes room for it."""
-    from runtime.actions.terminal import LiveLine
-
-    line = next((action for action in actions if isinstance(action, LiveLine)), None)
+    terminal = sys.modules.get("runtime.actions.terminal")  # who has no live line has not loaded it
+    line = next((action for action in actions if terminal is not None and isinstance(action, terminal.LiveLine)), None)
     return log if line is None else line.above(log)
 
 

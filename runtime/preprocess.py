@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import ImageError
+from runtime.pillow_resize import crop_box, pillow_resize
 from runtime.spec import ChannelOrder, Preprocessing
 
 if TYPE_CHECKING:
@@ -33,38 +34,15 @@ def resize(image: Image, preprocessing: Preprocessing, channel_order: ChannelOrd
     Raises:
         ImageError: a picture without pixels.
     """
-    from PIL import Image as module
-
-    if not image.width or not image.height:
-        raise ImageError(f"a picture of {image.width} x {image.height} pixels")
-    box = crop_box(image.width, image.height, preprocessing)
-    size = (preprocessing.width, preprocessing.height)
     pixels: NDArray[Any]
     if preprocessing.resample == "tf-bilinear":
+        box = crop_box(image.width, image.height, preprocessing)
         left, top, width, height = (round(n) for n in (box[0], box[1], box[2] - box[0], box[3] - box[1]))
-        pixels = tf_bilinear(np.asarray(image)[top : top + height, left : left + width], *reversed(size))
+        part = np.asarray(image)[top : top + height, left : left + width]
+        pixels = tf_bilinear(part, preprocessing.height, preprocessing.width)
     else:
-        filters = module.Resampling
-        chosen = {
-            "bilinear": filters.BILINEAR,
-            "nearest": filters.NEAREST,
-            "bicubic": filters.BICUBIC,
-            "lanczos": filters.LANCZOS,
-        }[preprocessing.resample]
-        pixels = np.asarray(image.resize(size, chosen, box=box))
+        pixels = np.asarray(pillow_resize(image, preprocessing))
     return pixels if preprocessing.channel_order == channel_order else pixels[:, :, ::-1]
-
-
-def crop_box(width: int, height: int, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom) in pixels of the part of a picture that the model sees."""
-    if preprocessing.resize == "stretch":
-        return (0.0, 0.0, float(width), float(height))
-    scale = min(width / preprocessing.width, height / preprocessing.height) * preprocessing.crop_fraction
-    # Rounding may carry a full-size window a hair outside the picture, which Pillow refuses.
-    crop_width = min(float(width), max(1.0, preprocessing.width * scale))
-    crop_height = min(float(height), max(1.0, preprocessing.height * scale))
-    left, top = (width - crop_width) / 2, (height - crop_height) / 2
-    return (left, top, left + crop_width, top + crop_height)
 
 
 def tf_bilinear(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:

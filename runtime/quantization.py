@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,7 @@ from numpy.typing import NDArray
 from runtime.spec import Preprocessing
 
 
-@dataclass(frozen=True)
-class Quantization:
+class Quantization(NamedTuple):
     """Scale and zero point of a tensor; scale 0 means that it is not quantised."""
 
     dtype: np.dtype[Any]

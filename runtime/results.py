@@ -37,7 +37,7 @@ def as_json(source: str, answer: Classification, number: int | None = None, mome
         ],
         "labels": list(answer.labels),
         "unknown": answer.unknown,
-        "milliseconds": {name: round(value, 3) for name, value in vars(stages).items()},
+        "milliseconds": {name: round(value, 3) for name, value in stages._asdict().items()},
     }
     return json.dumps(content, ensure_ascii=False)
 

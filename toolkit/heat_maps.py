@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from runtime.errors import ImageError
 from runtime.images import decode_image, read_image_bytes
 from runtime.interpreter import OperatorRunner, processors
-from runtime.preprocess import crop_box, normalize, resize
+from runtime.pillow_resize import crop_box
+from runtime.preprocess import normalize, resize
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing, Task
 from toolkit.evaluation import Evaluation, Example

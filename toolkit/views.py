@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import UsageError
-from runtime.preprocess import crop_box, resize
+from runtime.pillow_resize import crop_box
+from runtime.preprocess import resize
 from runtime.spec import Preprocessing, ResampleFilter
 
 if TYPE_CHECKING:

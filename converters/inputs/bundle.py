@@ -8,9 +8,9 @@ from converters.bundle import EXPORT_FOLDER, MODEL_FILE, ModelBundle
 from converters.inputs import keras_file, tflite_file
 from converters.inputs.hints import Hints
 from converters.inputs.predictor import Notify, Predictor
+from runtime.associated_files import find_spec
 from runtime.errors import EdgeExportError, UsageError
 from runtime.file_kind import shown
-from runtime.metadata import find_spec
 from runtime.spec import SPEC_FILE_NAME, ModelSpec
 
 

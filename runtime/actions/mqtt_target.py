@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from runtime.actions.options import MqttTarget
 from runtime.errors import UsageError
 from runtime.file_kind import shown
-from runtime.options import MqttTarget
 
 # IANA's registered ports of MQTT and of MQTT over TLS.
 _PORTS = {"mqtt": 1883, "mqtts": 8883}

@@ -11,7 +11,8 @@ from runtime.command import name_argument
 from runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from runtime.options import CommandRule, OutputOptions, SaveOptions
+    from runtime.actions.options import CommandRule, SaveOptions
+    from runtime.options import OutputOptions
 
 # With a camera: bytes of pictures that are kept unless told otherwise, and seconds between two of one label.
 _SAVE_LIMIT, _SAVE_PAUSE = 1_000_000_000, 1.0
@@ -141,10 +142,10 @@ def output_options(args: argparse.Namespace) -> OutputOptions:
 
 
 def _save(args: argparse.Namespace, *, camera: bool) -> SaveOptions | None:
-    from runtime.options import SaveOptions
-
     if args.save is None:
         return None
+    from runtime.actions.options import SaveOptions
+
     if args.save_uncertain is not None and not 0 < args.save_uncertain <= 1:
         raise UsageError(f"--save-uncertain must be above 0 and at most 1, not {args.save_uncertain:g}")
     limit = (_SAVE_LIMIT if camera else None) if args.save_limit is None else _bytes(args.save_limit)
@@ -165,7 +166,7 @@ def _bytes(text: str) -> int | None:
 def _rule(label: str, command: str, args: argparse.Namespace, *, camera: bool) -> CommandRule:
     import shlex
 
-    from runtime.options import CommandRule
+    from runtime.actions.options import CommandRule
 
     try:
         words = tuple(shlex.split(command))

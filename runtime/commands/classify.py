@@ -12,6 +12,7 @@ from runtime.arguments.model import add_model, model_options
 from runtime.arguments.outputs import add_outputs, output_options
 from runtime.command import name_argument
 from runtime.errors import UsageError
+from runtime.small_numpy import load_numpy
 
 if TYPE_CHECKING:
     from runtime.options import ClassifyOptions
@@ -69,11 +70,20 @@ def run(args: argparse.Namespace) -> int:
     """Classify; returns the exit code."""
     options = options_of(args)
     if options.camera is not None:
+        load_numpy()
         from runtime.quiet import unheld
         from runtime.watch import classify_camera
 
         with unheld(sys.stderr) as log:
             return classify_camera(options, sys.stdout, log)
-    from runtime.classify import classify_pictures
+    from runtime.ahead import decode_ahead
 
-    return classify_pictures(options, sys.stdout, sys.stderr)
+    ahead = decode_ahead(options)  # before numpy is loaded: it needs none
+    try:
+        load_numpy()
+        from runtime.classify import classify_pictures
+
+        return classify_pictures(options, sys.stdout, sys.stderr, ahead)
+    finally:
+        if ahead is not None:
+            ahead.close()

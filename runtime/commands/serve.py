@@ -12,6 +12,7 @@ from runtime.arguments.model import add_model, model_options
 from runtime.arguments.outputs import add_outputs, output_options
 from runtime.arguments.page import add_page, page_options
 from runtime.errors import UsageError
+from runtime.small_numpy import load_numpy
 
 if TYPE_CHECKING:
     from runtime.page.serve import ServeOptions
@@ -61,6 +62,7 @@ def options_of(args: argparse.Namespace) -> ServeOptions:
 
 def run(args: argparse.Namespace) -> int:
     """Serve; returns the exit code."""
+    load_numpy()
     options = options_of(args)
     from runtime.page.serve import serve
     from runtime.quiet import unheld

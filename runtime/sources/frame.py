@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from runtime.spec import ChannelOrder
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
 
@@ -52,6 +51,8 @@ class Frame:
         Raises:
             ImageError: the encoded picture is none, or is damaged.
         """
+        import numpy as np
+
         if isinstance(self.picture, bytes):
             from runtime.images import decode_image
 
@@ -134,6 +135,8 @@ def decoded_frame(source: str, number: int, data: bytes, started: float) -> Fram
         ImageError: the picture is damaged.
     """
     import time
+
+    import numpy as np
 
     from runtime.images import decode_image
 

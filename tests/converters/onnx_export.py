@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from converters.formats.onnx import DEFAULT_OPSET, LARGEST_OPSET, LEAST_OPSET, convert_onnx, onnx_scores, write_onnx
+from runtime.associated_files import find_spec
 from runtime.errors import EdgeExportError
-from runtime.metadata import find_spec
 from runtime.spec import ModelSpec
 
 

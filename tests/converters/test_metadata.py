@@ -14,9 +14,9 @@ from converters.flatbuffer_model import BUFFER_ALIGNMENT, pack_model, unpack_mod
 from converters.formats.tflite import convert_float32
 from converters.metadata import add_metadata
 from converters.metadata_text import MetadataText
-from runtime.associated_files import associated_files, read_associated_file
+from runtime.associated_files import associated_files, find_spec, read_associated_file
 from runtime.errors import ModelError
-from runtime.metadata import LabelFile, ModelMetadata, Normalization, find_spec, read_labels, read_metadata
+from runtime.metadata import LabelFile, ModelMetadata, Normalization, read_labels, read_metadata
 from runtime.model_file import ModelFile
 from runtime.spec import LabelList, ModelSpec, Preprocessing
 from tests.converters.small_nets import convert_int8

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.associated_files import associated_files
+from runtime.associated_files import associated_files, find_spec, read_associated_file
 from runtime.errors import ModelError
-from runtime.metadata import find_spec, read_associated_file
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from typing import Any
 import flatbuffers
 import pytest
 
+from runtime.associated_files import find_spec
 from runtime.errors import ModelError
 from runtime.metadata import (
     LabelFile,
     ModelMetadata,
     Normalization,
-    find_spec,
     read_labels,
     read_metadata,
 )

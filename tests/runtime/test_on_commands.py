@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 
 from runtime.actions.commands import RunCommands
+from runtime.actions.options import CommandRule
 from runtime.actions.placeholders import fill_in
 from runtime.actions.said import Said
 from runtime.actions.worker import Worker
 from runtime.cli import main
-from runtime.options import CommandRule
 from tests.conftest import ROOT
 from tests.runtime.seen import Log, eventually, seen
 

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from runtime.actions.options import CommandRule, MqttTarget, SaveOptions
 from runtime.arguments.answers import add_answers, answer_rules
 from runtime.arguments.camera import add_camera
 from runtime.arguments.outputs import add_outputs, output_options
 from runtime.cli import main
 from runtime.command import CommandParser
 from runtime.errors import UsageError
-from runtime.options import CommandRule, MqttTarget, OutputOptions, SaveOptions
+from runtime.options import OutputOptions
 
 Capture = pytest.CaptureFixture[str]
 

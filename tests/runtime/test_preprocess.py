@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime.errors import ImageError
-from runtime.preprocess import crop_box, image_from_array, normalize, resize, tf_bilinear
+from runtime.pillow_resize import crop_box
+from runtime.preprocess import image_from_array, normalize, resize, tf_bilinear
 from runtime.spec import Preprocessing
 
 # (height, width) of pictures and of targets: odd, one pixel, larger, smaller, equal.
