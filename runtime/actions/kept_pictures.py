@@ -39,7 +39,7 @@ class KeptPictures:
     def __init__(self, folder: Path, limit: int | None, *, replace: bool, durable: bool = False) -> None:
         self._folder, self._limit, self._replace, self._durable = folder, limit, replace, durable
         self._kept: deque[tuple[int, str]] = deque()
-        self._bytes = 0
+        self._bytes = self._list_bytes = 0  # of the pictures, and of the lines that name them
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _remove_halves(folder)
@@ -73,8 +73,7 @@ class KeptPictures:
         folder.mkdir(parents=True, exist_ok=True)
         _write_whole(folder / name, data, durable=self._durable)
         entry = (len(data), f"{place}/{name}")
-        self._kept.append(entry)
-        self._bytes += entry[0]
+        self._append(entry)
         with (self._folder / _LIST).open("ab") as file:
             file.write(_line(entry))
         return True
@@ -86,11 +85,12 @@ class KeptPictures:
         while self._kept and self._bytes + size > limit:
             entry = self._kept.popleft()
             self._bytes -= entry[0]
+            self._list_bytes -= len(_line(entry))
             if self._is_ours(entry):
                 (self._folder / entry[1]).unlink(missing_ok=True)
             removed = True
         # The list is written anew now and then only: it names a few that are gone meanwhile, which does no harm.
-        if removed and (self._folder / _LIST).stat().st_size > 2 * sum(map(len, map(_line, self._kept))) + 4096:
+        if removed and (self._folder / _LIST).stat().st_size > 2 * self._list_bytes + 4096:
             self._write_list()
         return True
 
@@ -126,8 +126,12 @@ class KeptPictures:
                 continue
             entry = (int(size), path)
             if self._is_ours(entry):
-                self._kept.append(entry)
-                self._bytes += entry[0]
+                self._append(entry)
+
+    def _append(self, entry: tuple[int, str]) -> None:
+        self._kept.append(entry)
+        self._bytes += entry[0]
+        self._list_bytes += len(_line(entry))
 
     def _write_list(self) -> None:
         _write_whole(self._folder / _LIST, b"".join(map(_line, self._kept)), durable=True)

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from toolkit.tables import render_table
 
 ROOT = Path(__file__).resolve().parents[2]
-ALL = ["--smooth", "0.5", "--csv", "answers.csv", "--save", "kept", "--save-limit", "2MB", "--save-pause", "0"]
+ALL = ["--smooth", "0.5", "--csv", "answers.csv", "--save", "kept", "--save-limit", "100KB", "--save-pause", "0.05"]
 # Frames of the film, in pictures of which each shows something else than the one before.
 _FILM = 40
 
