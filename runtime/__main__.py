@@ -47,7 +47,9 @@ def _end_with_camera(code: int) -> None:
 
 
 def _interrupted() -> int:
-    sys.stderr.write("\nruntime: interrupted\n")
+    from runtime.last_line import say_last
+
+    say_last("runtime: interrupted")
     return 130
 
 

@@ -18,7 +18,7 @@ examples:
   runtime info flowers_int8.tflite                what is in a model file
   runtime benchmark flowers_int8.tflite           how fast it is here
 
-exit codes: 0 done, 1 bad data (a file, a camera, the model), 2 wrong usage
+exit codes: 0 done, 1 bad data (a file, a camera, the model), 2 wrong usage, 141 the reader of standard output has gone
 """
 # Subcommand -> its line in ``runtime --help``. Each is a module of ``runtime.commands`` with DESCRIPTION, EPILOG,
 # ``add_arguments`` and ``run``.

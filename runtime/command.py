@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import signal
@@ -19,13 +20,9 @@ from typing import Any, NoReturn
 from runtime.errors import DataError, EdgeExportError, UsageError, one_line
 from runtime.guard import is_child
 
-# Conventional exit code of a program ended by a signal: 128 + its number.
-_SIGNALLED = 128
-_NOT_WRITTEN = "standard output cannot be written"
-
-# Our words stand for argparse's, which must be the English ones; and it looks for translations of each word anew, in a
-# dozen folders, for some milliseconds at every start.
-vars(argparse)["_"] = str
+# Conventional exit code of a program ended by a signal: 128 + its number. SIGPIPE, 13, ends other programs whose reader
+# has gone; Windows does not know it.
+_SIGNALLED, _SIGPIPE = 128, 13
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -60,6 +57,9 @@ class CommandParser(argparse.ArgumentParser):
     """Ends in one line instead of argparse's block of usage: what was wrong, what was received, what to do."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        # Our words stand for argparse's, which must be the English ones; and it looks for translations of each word
+        # anew, in a dozen folders, for some milliseconds at every start.
+        vars(argparse)["_"] = str
         options.setdefault("formatter_class", HelpFormatter)
         super().__init__(*args, **options)
         self.register("type", int, whole_number)
@@ -78,6 +78,11 @@ class CommandParser(argparse.ArgumentParser):
         for pattern, ours in _WORDS:
             message = re.sub(pattern, ours, message, flags=re.DOTALL)
         raise UsageError(f"{message}; see {self.prog} --help")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """As argparse does, but help that cannot be written is an error as any other."""
+        if message:
+            (file or sys.stderr).write(message)
 
     def _suggestion(self, unknown: Sequence[str]) -> str:
         import difflib
@@ -151,7 +156,8 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     """Parse, call ``args.run(args)``, and turn every error a user can cause into one line on standard error.
 
     Returns:
-        The exit code: 0 done, 1 the data or the machine, 2 the command line, 130 Ctrl-C, 143 SIGTERM.
+        The exit code: 0 done, 1 the data or the machine, 2 the command line, 130 Ctrl-C, 141 the reader of standard
+        output has gone, 143 SIGTERM.
     """
     _prepare_streams()
     warnings.filterwarnings("ignore", module="PIL")  # odd EXIF is no news for the user
@@ -159,15 +165,20 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         with _signals() as received:
             code = _run(parser, argv, received)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, `head` say, has gone: that is no error
+    except BrokenPipeError:  # the reader, `head` say, has gone: that is said by the exit code alone, as others do
         abandon_streams()
-        return 0
+        return _SIGNALLED + _SIGPIPE
     except OSError as error:  # standard output on a full disk, or a path no check of ours foresaw
         abandon_streams()
-        what = one_line(error) if error.filename is not None else f"{_NOT_WRITTEN}: {error.strerror or error}"
+        what = one_line(error) if error.filename is not None else _not_written(error)
         sys.stderr.write(f"{parser.prog}: error: {what}\n")
         return 1
     return code
+
+
+def _not_written(error: OSError) -> str:
+    why = "it is closed" if error.errno == errno.EBADF else error.strerror or str(error)
+    return f"standard output cannot be written: {why}"
 
 
 @contextmanager
@@ -189,7 +200,7 @@ def last_words(safe: str) -> Iterator[None]:
         if error.filename is not None:
             raise
         abandon_streams()
-        raise DataError(f"{_NOT_WRITTEN}: {error.strerror or error}; {safe}") from error
+        raise DataError(f"{_not_written(error)}; {safe}") from error
 
 
 def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, received: list[int]) -> int:
@@ -212,11 +223,12 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, received: 
 
 
 def _ended(name: str, number: int) -> int:
+    from runtime.last_line import say_last
     from runtime.quiet import release_stderr
 
     release_stderr()
     what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
-    sys.stderr.write(f"\n{name}: {what}\n")
+    say_last(f"{name}: {what}")
     return _SIGNALLED + number
 
 
@@ -250,11 +262,14 @@ def _signals() -> Iterator[list[int]]:
 
 
 def _prepare_streams() -> None:
-    """Labels and paths in any language, whatever the locale says; a stream that is closed swallows its text."""
-    for name in ("stdout", "stderr"):
+    """Labels and paths in any language, whatever the locale says.
+
+    Where standard output is closed, writing to it fails, as with other programs; standard error swallows its text.
+    """
+    for name, mode in (("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+            setattr(sys, name, os.fdopen(os.open(os.devnull, mode), "w", encoding="utf-8"))
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 

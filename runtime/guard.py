@@ -194,8 +194,11 @@ def _next_signal(watched: Sequence[int], deadline: float | None) -> tuple[int, b
 def _obituary(number: int, ended_by: int, note: bytes) -> int:
     """Say why the child is dead; returns the exit code."""
     if ended_by:
-        what = "interrupted" if ended_by == signal.SIGINT else f"ended by {signal.Signals(ended_by).name}"
-        sys.stderr.write(f"\nruntime: {what}\n")
+        from runtime.last_line import say_last
+
+        say_last(
+            f"runtime: {'interrupted' if ended_by == signal.SIGINT else f'ended by {signal.Signals(ended_by).name}'}"
+        )
         return _SIGNALLED + ended_by
     from runtime.errors import one_line
 
@@ -208,7 +211,7 @@ def _obituary(number: int, ended_by: int, note: bytes) -> int:
     elif number == signal.SIGKILL:
         text = f"{at}: killed, most likely for lack of memory; use smaller pictures, or a smaller model"
     else:
-        sys.stderr.write(f"\nruntime: ended by {name}\n")
+        sys.stderr.write(f"runtime: ended by {name}\n")
         return _SIGNALLED + number
     sys.stderr.write(f"runtime: error: {one_line(text)}\n")
     return 1

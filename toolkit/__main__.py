@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 
 
 def main() -> int:
@@ -13,7 +12,9 @@ def main() -> int:
 
         return run()
     except KeyboardInterrupt:  # while its modules were loaded
-        sys.stderr.write("\ntoolkit: interrupted\n")
+        from runtime.last_line import say_last
+
+        say_last("toolkit: interrupted")
         return 130
     finally:
         # The process ends here. Python would look through all that its modules hold for garbage first, for 40 ms.

@@ -166,7 +166,7 @@ def test_a_signal_while_a_delegate_hangs(library: Path, colours: Path, photos: P
     process.terminate()
     _, said = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert said == "\nruntime: ended by SIGTERM\n"
+    assert said == "runtime: ended by SIGTERM\n"
     tried = int(journal.read_text().split()[0])
     while runs(tried) and time.monotonic() < deadline:
         time.sleep(0.02)

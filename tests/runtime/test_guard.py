@@ -141,7 +141,7 @@ def test_signals_end_even_what_is_stuck_in_c_code(
     child = pid_of_stuck(tmp_path)
     assert child != process.pid
     process.send_signal(number)
-    assert outcome(process) == (code, f"\nruntime: {text}\n")
+    assert outcome(process) == (code, f"runtime: {text}\n")
     assert not alive(child)
 
 
@@ -152,7 +152,7 @@ def test_a_signal_gives_one_message(start: Start, number: int, code: int) -> Non
     assert process.stdout.readline() == "running\n"
     process.send_signal(number)
     what = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
-    assert outcome(process) == (code, f"\nruntime: {what}\n")
+    assert outcome(process) == (code, f"runtime: {what}\n")
 
 
 def test_the_child_ends_when_its_parent_is_killed(start: Start, tmp_path: Path) -> None:

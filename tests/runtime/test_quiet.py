@@ -112,7 +112,7 @@ def test_the_last_words_of_a_process_are_heard(capfd: pytest.CaptureFixture[str]
     parser = argparse.ArgumentParser("toolkit")
     parser.set_defaults(run=run)
     assert run_command(parser, []) == 130
-    assert capfd.readouterr().err == "\ntoolkit: interrupted\n"
+    assert capfd.readouterr().err == "toolkit: interrupted\n"
     left.set()
     thread.join()
     os.write(2, b"after\n")

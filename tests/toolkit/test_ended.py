@@ -69,7 +69,7 @@ def test_a_signal_that_code_in_c_made_an_error_of(
     finally:
         signal.signal(number, before[0])
     line = LAST.get(number, "toolkit: interrupted")
-    assert capsys.readouterr().err == f"\n{line}\n"
+    assert capsys.readouterr().err == f"{line}\n"
 
 
 @pytest.mark.parametrize("name", ["toolkit", "runtime"])
@@ -85,7 +85,7 @@ def test_ctrl_c_while_modules_are_loaded(
     monkeypatch.delitem(sys.modules, f"{name}.cli", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
     assert entry.main() == 130
-    assert capsys.readouterr().err == f"\n{name}: interrupted\n"
+    assert capsys.readouterr().err == f"{name}: interrupted\n"
 
 
 @pytest.mark.slow
