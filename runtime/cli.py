@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from runtime.command import CommandParser, HelpFormatter, run_command
+from runtime.quiet import own_stderr
 
 _DESCRIPTION = "Runs picture classifiers (.tflite) on this device."
 _EPILOG = """\
@@ -53,7 +54,8 @@ def build_parser(argv: Sequence[str]) -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     words = sys.argv[1:] if argv is None else argv
-    return run_command(build_parser(words), words)
+    with own_stderr():
+        return run_command(build_parser(words), words)
 
 
 if __name__ == "__main__":

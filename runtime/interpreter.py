@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import MissingPackageError, ModelError, one_line
+from runtime.errors import MissingPackageError, ModelError, UsageError, one_line
 from runtime.file_kind import shown
 from runtime.files import file_stamp
 from runtime.model_file import OperatorUse
@@ -49,6 +49,9 @@ def _interpreter_class() -> tuple[str, Any]:
     import importlib
 
     choice = os.environ.get(CHOICE_VARIABLE)
+    known = [distribution for distribution, _ in _INTERPRETERS]
+    if choice and choice not in known:
+        raise UsageError(f"{CHOICE_VARIABLE}={shown(choice)}: must be {' or '.join(known)}, or not set")
     failures = []
     for distribution, module in _INTERPRETERS:
         if choice and choice != distribution:
@@ -60,7 +63,9 @@ def _interpreter_class() -> tuple[str, Any]:
                 failures.append(f"{distribution} is installed but needs {error.name}")
         except Exception as error:  # a wheel that does not fit this machine fails in many ways
             failures.append(f"{distribution} does not load: {error}")
-    detail = "; ".join(failures) or (f"{CHOICE_VARIABLE}={choice}" if choice else "none is installed")
+    detail = "; ".join(failures) or (
+        f"{CHOICE_VARIABLE}={choice}, which is not installed" if choice else "none is installed"
+    )
     raise MissingPackageError(f"no TFLite interpreter ({detail}): {how_to_install_interpreter()}")
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.errors import ImageError
 from runtime.images import open_image, read_image_bytes, upright_rgb
 from runtime.preprocess import image_from_array
+from runtime.quiet import quiet_stderr
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -78,6 +80,13 @@ def decode_picture(picture: Picture, name: object = "picture") -> Image:
         return decode_bytes(read_image_bytes(Path(picture)), picture)
     if isinstance(picture, np.ndarray):
         return image_from_array(picture)
+    if not hasattr(picture, "getexif"):  # no Pillow picture; which is not imported for the question
+        hint = "; cv2.imread gives None for a file that it cannot read" if picture is None else ""
+        kind = "None" if picture is None else f"a {type(picture).__name__}"
+        raise ImageError(
+            f"a picture must be a path, the bytes of a file, a Pillow picture or a uint8 array (height, width, 3); got "
+            f"{kind}{hint}"
+        )
     return upright_rgb(picture)
 
 
@@ -88,5 +97,6 @@ def decode_bytes(data: bytes, name: object = "picture") -> Image:
         ImageError: it cannot be used.
     """
     image = open_image(data, name)
-    with _BUDGET.spend(image.width * image.height):
+    # libtiff says what it thinks of a damaged file on the terminal, too.
+    with _BUDGET.spend(image.width * image.height), quiet_stderr() if image.format == "TIFF" else nullcontext():
         return upright_rgb(image, name)

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TextIO
+from typing import IO
 
 from runtime.errors import EdgeExportError
 
@@ -19,8 +19,8 @@ def quiet_stderr() -> Iterator[None]:
     An error of ours says all that is needed by itself, so nothing is shown with it.
 
     Interpreters and TensorFlow's converter log from C++ through file descriptor 2, which no Python setting
-    reaches. The descriptor belongs to the whole process: what other threads write is held back too, but for those that
-    write through ``unheld``; and blocks that overlap are one, from the first that begins to the last that ends.
+    reaches. The descriptor belongs to the whole process: what other threads write there is lost too, see
+    ``own_stderr``; and blocks that overlap are one, from the first that begins to the last that ends.
     """
     _HELD.begin()
     try:
@@ -43,21 +43,26 @@ def release_stderr() -> None:
 
 
 @contextmanager
-def unheld(stream: TextIO) -> Iterator[TextIO]:
-    """Standard error as a stream whose lines come at once, whatever blocks of other threads hold back.
+def own_stderr() -> Iterator[None]:
+    """Give ``sys.stderr`` a descriptor of its own in the block: its lines come at once, whatever is held back.
 
-    Any other stream is given as it is.
+    Where it is something else than descriptor 2, as in tests, it stays what it is.
     """
+    before = sys.stderr
     try:
-        number = os.dup(2) if stream.fileno() == 2 else None
+        number = os.dup(2) if before is not None and before.fileno() == 2 else None
     except (OSError, ValueError):  # no file, or none any more
         number = None
     if number is None:
-        yield stream
+        yield
         return
     with os.fdopen(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as own:
-        stream.flush()
-        yield own
+        before.flush()
+        sys.stderr = own
+        try:
+            yield
+        finally:
+            sys.stderr = before
 
 
 class _Held:

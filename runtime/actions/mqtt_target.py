@@ -27,12 +27,19 @@ def mqtt_target(address: str) -> MqttTarget:
     Raises:
         UsageError: it is none.
     """
-    # The address itself is in no message: there may be a password in it.
+    # The address itself is in no message, nor any part before its host: there may be a password in it.
+    if "#" in address:
+        raise UsageError(
+            "--mqtt: # has a meaning in topics, which none to publish under may hold; in a password write %23"
+        )
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise UsageError(f"--mqtt: {error}; mqtt://host/topic is expected") from None
+        why = "Invalid IPv6 URL" if "IPv6" in str(error) else "the port must be a number from 0 to 65535"
+        raise UsageError(
+            f"--mqtt: {why}; mqtt://host/topic is expected, with / @ : ? # in a password as %2F %40 %3A %3F %23"
+        ) from None
     if parts.scheme not in _PORTS or not host:
         raise UsageError("--mqtt: mqtt://host/topic or mqtts://host/topic is expected")
     topic = unquote(parts.path).strip("/")
@@ -43,8 +50,8 @@ def mqtt_target(address: str) -> MqttTarget:
         raise UsageError(f"--mqtt: {shown(topic[:80])} is no topic to publish under (# and + have a meaning there)")
     settings = dict(parse_qsl(parts.query, keep_blank_values=True))
     discovery = settings.pop("discovery", "homeassistant").strip("/")
-    if settings or any(c in "#+" or not c.isprintable() for c in discovery):
-        raise UsageError("--mqtt: behind ? only discovery=PREFIX is known (empty for none)")
+    if settings or "+" in parts.query or any(c in "#+" or not c.isprintable() for c in discovery):
+        raise UsageError("--mqtt: behind ? only discovery=PREFIX is known (empty for none), without # and +")
     user = unquote(parts.username) if parts.username else None
     password = unquote(parts.password) if parts.password is not None else os.environ.get(PASSWORD_VARIABLE)
     return MqttTarget(

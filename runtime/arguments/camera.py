@@ -179,6 +179,11 @@ def _roi(text: str | None) -> Roi | None:
     except ValueError:
         raise problem from None
     fractions = "." in text
+    if not fractions and max(left, top, width, height) <= 1:
+        raise UsageError(
+            f"--roi {text}: pixels or fractions? Fractions have decimal points (0.0,0.0,1.0,1.0 is all of it); one "
+            "pixel shows nothing"
+        )
     whole = 1.0 if fractions else 100_000.0
     if not (
         0 <= left < whole and 0 <= top < whole and 0 < width <= whole - left + 1e-9 and 0 < height <= whole - top + 1e-9

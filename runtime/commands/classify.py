@@ -71,11 +71,9 @@ def run(args: argparse.Namespace) -> int:
     options = options_of(args)
     if options.camera is not None:
         load_numpy()
-        from runtime.quiet import unheld
         from runtime.watch import classify_camera
 
-        with unheld(sys.stderr) as log:
-            return classify_camera(options, sys.stdout, log)
+        return classify_camera(options, sys.stdout, sys.stderr)
     from runtime.ahead import decode_ahead
 
     ahead = decode_ahead(options)  # before numpy is loaded: it needs none

@@ -65,7 +65,5 @@ def run(args: argparse.Namespace) -> int:
     load_numpy()
     options = options_of(args)
     from runtime.page.serve import serve
-    from runtime.quiet import unheld
 
-    with unheld(sys.stderr) as log:
-        return serve(options, sys.stdout, log)
+    return serve(options, sys.stdout, sys.stderr)

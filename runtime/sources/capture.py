@@ -133,13 +133,13 @@ class Capture(Generic[T]):
         return frame.number * source.frame_seconds
 
     def close(self) -> None:
-        """Stop the thread and let the source go; a word about its frames, if it was a live one."""
+        """Stop the thread and let the source go; a word about its frames."""
         if self._closed:
             return
         self._closed = True
         self._handover.end()
         self._reader.leave(_FAREWELL)
-        if self._handover.latest and self._handover.came:
+        if self._handover.came:
             self._log(self._summary())
 
     def _wait_until_open(self) -> None:
@@ -177,13 +177,15 @@ class Capture(Generic[T]):
     def _summary(self) -> str:
         counts, (answers, total, most) = self.counts, self._ages
         source = self._reading.source
-        parts = [f"{counts.looked_at} frames looked at, {counts.dropped} left out"]
+        live = self._handover.latest
+        parts = [f"{counts.looked_at} frames looked at"]
+        parts += [f"{counts.dropped} left out"] if live or counts.dropped else []
         parts += [
             f"{number} {what}" for number, what in ((counts.damaged, "damaged"), (counts.black, "black")) if number
         ]
         if counts.outages:
             parts.append(f"{counts.outages} outages" if counts.outages > 1 else "1 outage")
         text = f"--camera {source.name if source else ''}: {', '.join(parts)}"
-        if answers:
+        if answers and live:
             text += f"; answers {total / answers * 1000:.0f} ms old on average, {most * 1000:.0f} at most"
         return text

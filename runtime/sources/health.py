@@ -89,8 +89,6 @@ class Health:
         """
         if self.damaged and not self.good:
             raise SourceError(f"--camera {name}: none of its {self.damaged} frames can be decoded")
-        if self.damaged > 1:
-            self._log(f"--camera {name}: {self.damaged} of {self.damaged + self.good} frames are damaged; left out")
 
 
 def is_black(pixels: NDArray[Any]) -> bool:

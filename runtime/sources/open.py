@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:  # who classifies one picture has these options too, and must not wait for the rest
@@ -130,7 +133,33 @@ def _open(options: CameraOptions, log: Callable[[str], None]) -> FrameSource:
         found = open_http_camera(options.camera, options.camera_fps, options.timeout)
         if found is not None:
             return found
+    if kind == "file":
+        _check_file(options.camera)
     from runtime.sources.opencv import Asked, OpenCVSource
 
     asked = Asked(options.backend, options.size, options.camera_fps, options.pixel_format)
     return OpenCVSource(options.camera, asked, options.timeout, log)
+
+
+def _check_file(camera: str) -> None:
+    """A name that means nothing else is a file's: where there is none, it may be mistyped.
+
+    Raises:
+        SourceError: there is no such file.
+    """
+    from runtime.sources.kinds import is_url
+
+    path = Path(camera)
+    if is_url(camera) or os.path.lexists(path):
+        return
+    from difflib import get_close_matches
+
+    from runtime.errors import SourceError
+    from runtime.file_kind import shown
+
+    known = ["pi", "test"] if path.name == camera else []
+    with suppress(OSError, ValueError):
+        known += [entry.name for entry in path.parent.iterdir()]
+    near = get_close_matches(path.name, known, 1)
+    advice = f"is {shown(path.with_name(near[0]))} meant?" if near else "a number, pi and test are cameras, too"
+    raise SourceError(f"--camera {shown(camera)}: no such file; {advice}")

@@ -40,7 +40,7 @@ class OpenCVSource:
         camera: number of a device, path of a video, ``frames/%05d.jpg``, or a URL.
         asked: what a device is asked for.
         timeout: seconds that a stream may stay silent.
-        log: told in one line what the device does not do as asked.
+        log: told in one line what the device does not do as asked, and that a file is shorter than it says.
 
     Raises:
         MissingPackageError: OpenCV is not installed.
@@ -56,6 +56,7 @@ class OpenCVSource:
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
         kind = camera_kind(camera)
+        self._log = log
         self.name = shown(without_password(camera))
         self.live = is_live(kind)
         self._cv2 = _import_opencv()
@@ -88,6 +89,7 @@ class OpenCVSource:
             raise SourceError(
                 f"--camera {self.name}: fell silent after {self._count} frames (unplugged, or the stream broke)"
             )
+        self._tell_if_short()
         return False
 
     def retrieve(self) -> Frame:
@@ -109,6 +111,21 @@ class OpenCVSource:
         if self._in_use.acquire(blocking=False):
             self._capture.release()
             self._in_use.release()
+
+    def _tell_if_short(self) -> None:
+        """Say so where a video file ends much earlier than its header says: by frames, and by its own clock.
+
+        A file whose frames do not come evenly has fewer than its length and its rate give, and ends in time.
+        """
+        cv2, capture = self._cv2, self._capture
+        said, rate = float(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 1 / (self.frame_seconds or 1)
+        came = max(self._count, float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000 * rate + 1)
+        # Bare streams of JPEGs have no header: OpenCV makes numbers up for them, below 0 or beyond all measure.
+        if self.frame_seconds and came < said - max(2.0, 0.02 * said) and said < 1e9:
+            self._log(
+                f"--camera {self.name}: ended after {self._count} of the {said:.0f} frames that its header names; is "
+                "it cut short?"
+            )
 
     def _three_channels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """OpenCV hands out blue first, or grey."""

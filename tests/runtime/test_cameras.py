@@ -250,12 +250,13 @@ def test_what_is_opened_is_told_once() -> None:
         (["--rotate", "45"], "--rotate: must be one of 0, 90, 180, 270; got "),
         (["--roi", "1,2,3"], "--roi must be left,top,width,height in pixels"),
         (["--roi", "0.5,0.5,0.6,0.1"], "--roi must be left,top,width,height"),
+        (["--roi", "0,0,1,1"], "--roi 0,0,1,1: pixels or fractions? Fractions have decimal points (0.0,0.0,1.0,1.0 is"),
         (["--roi=-1,0,5,5"], "--roi must be left,top,width,height"),
         (["--roi", "0,0,nan,5"], "--roi must be left,top,width,height"),
         (["--loop"], "--loop does nothing with --camera test; it is for a video file"),
         (["--pixel-format", "mjpeg"], "--pixel-format does nothing with --camera test"),
         (["--backend", "v4l2"], "--backend does nothing with --camera test"),
-        (["--camera", "clip.mp4", "--backend", "nonsense"], "--backend nonsense: this OpenCV has "),
+        (["--camera", "0", "--backend", "nonsense"], "--backend nonsense: this OpenCV has "),
     ],
 )
 def test_wrong_usage(options: list[str], message: str, colours: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,7 +93,7 @@ def numbers(capture: Capture[int]) -> list[int]:
 def test_every_frame_of_a_file_with_what_was_made_of_it() -> None:
     with capturing(Script()) as (capture, log):
         assert [(frame.number, made, frame.dropped) for frame, made in capture] == [(n, n, 0) for n in range(10)]
-    assert log == []
+    assert log == ["--camera script: 10 frames looked at"]
 
 
 def test_the_newest_frame_of_a_camera() -> None:
@@ -132,6 +132,7 @@ def test_a_camera_that_breaks_is_opened_again_and_frames_are_counted_on() -> Non
         "fell silent; opening it again",
         "no such device; next try in 0.02 s",
         "--camera script: back after 0 s",
+        "--camera script: 7 frames looked at, 1 outage",
     ]
 
 
@@ -206,7 +207,7 @@ def test_damaged_frames_are_left_out_counted_and_said() -> None:
         assert (capture.counts.damaged, capture.counts.looked_at) == (3, 7)
     assert log == [
         "--camera script: frame 2 cannot be decoded; left out",
-        "--camera script: 3 of 10 frames are damaged; left out",
+        "--camera script: 7 frames looked at, 3 left out, 3 damaged",
     ]
 
 
@@ -234,6 +235,7 @@ def test_black_frames_are_counted_and_said(monkeypatch: pytest.MonkeyPatch) -> N
     with capturing(Dark(7)) as (capture, log):
         assert numbers(capture) == list(range(7))
         assert capture.counts.black == 6
+    assert log.pop() == "--camera script: 7 frames looked at, 6 black"
     assert [line.partition(": ")[2][:24] for line in log] == [
         "nothing but black frames",
         "shows a picture again",
@@ -248,7 +250,11 @@ def test_a_loop_counts_on_and_waits_for_a_file_that_is_away() -> None:
         with pytest.raises(UsageError, match="stop"):
             list(_gathered(capture, seen))
         assert seen == list(range(6))
-    assert log == ["no such file; opening it again", "--camera script: back after 0 s"]
+    assert log == [
+        "no such file; opening it again",
+        "--camera script: back after 0 s",
+        "--camera script: 6 frames looked at, 1 outage",
+    ]
 
 
 def test_frames_that_are_not_looked_at_are_not_decoded() -> None:

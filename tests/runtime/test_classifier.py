@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,6 +126,21 @@ def test_logits_become_probabilities(save_model: SaveModel) -> None:
     scores = classifier.scores(np.full((8, 8, 3), (3, 1, 0), np.uint8))
     assert scores == pytest.approx(softmax([3, 1, 0]), abs=1e-6)
     assert classifier.scores(np.full((8, 8, 3), (255, 0, 0), np.uint8)).tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("thing", "message"),
+    [
+        (None, "got None; cv2.imread gives None for a file that it cannot read"),
+        (3, "got a int$"),
+        ([[1, 2, 3]], "got a list$"),
+    ],
+)
+def test_things_that_are_no_pictures(thing: Any, message: str, colours: Path) -> None:
+    classifier = Classifier.load(colours)
+    with pytest.raises(ImageError, match=f"^a picture must be a path, the bytes of a file, a Pillow .*{message}"):
+        classifier.classify(thing)
+    assert [type(answer) for answer in classifier.classify_many([thing])] == [ImageError]
 
 
 def test_quantised_inputs_take_bytes(save_model: SaveModel) -> None:

@@ -52,8 +52,10 @@ def test_pins_that_are_none(pin: str, board: Any) -> None:
 
 
 def test_one_pin_by_two_names(board: Any) -> None:
-    with pytest.raises(UsageError, match="--gpio GPIO17: pin GPIO17 is already in use"):
-        SwitchPins([("cat", "17"), ("dog", "GPIO17")])
+    with closing(SwitchPins([("cat", "17"), ("dog", "GPIO17"), ("向日葵", "BOARD11")])) as action:
+        for labels, state in ((("cat",), 1), (("dog",), 1), (("向日葵",), 1), ((), 0)):
+            action.handle(seen(*labels))
+            assert board.pin(17).state == state
 
 
 @pytest.mark.skipif(Path("/dev/gpiochip0").exists(), reason="there are pins here")

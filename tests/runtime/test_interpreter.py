@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime.errors import MissingPackageError, ModelError
+from runtime.errors import MissingPackageError, ModelError, UsageError
 from runtime.interpreter import LoadedModel, OperatorRunner, default_threads, interpreter_name, processors
+from runtime.versions import package_version
 from tests.runtime.tiny_models import mean_colour_model
 
 SaveModel = Callable[..., Path]
@@ -88,8 +89,16 @@ def test_operator_runner() -> None:
 def test_the_interpreter_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGE_EXPORT_INTERPRETER", INSTALLED)
     assert interpreter_name().split()[0] == INSTALLED
-    monkeypatch.setenv("EDGE_EXPORT_INTERPRETER", "tflite")
-    with pytest.raises(MissingPackageError, match=r"\(EDGE_EXPORT_INTERPRETER=tflite\): pip install (ai|tflite)-"):
+    other = next(name for name in ("ai-edge-litert", "tflite-runtime") if name != INSTALLED)
+    monkeypatch.setenv("EDGE_EXPORT_INTERPRETER", other)
+    if package_version(other) is None:
+        missing = rf"\(EDGE_EXPORT_INTERPRETER={other}, which is not installed\): pip install (ai|tflite)-"
+        with pytest.raises(MissingPackageError, match=missing):
+            interpreter_name()
+    monkeypatch.setenv("EDGE_EXPORT_INTERPRETER", "foo")
+    with pytest.raises(
+        UsageError, match="^EDGE_EXPORT_INTERPRETER=foo: must be ai-edge-litert or tflite-runtime, or not"
+    ):
         interpreter_name()
 
 

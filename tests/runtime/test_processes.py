@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT
@@ -172,6 +173,24 @@ def test_pipes_and_devices_as_paths(tmp_path: Path, colours: Path, photos: Path,
         assert done.returncode == code
         assert "is not a regular file" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_damaged_tiffs_are_skipped_with_one_line_each(
+    photos: Path, colours: Path, encoded: Callable[..., bytes], run_module: Run
+) -> None:
+    """Their decoder speaks to the terminal too, past Python."""
+    noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
+    for number in range(30):
+        for kind in ("tiff_lzw", "tiff_adobe_deflate"):
+            data = bytearray(encoded(noise, "TIFF", compression=kind))
+            data[2000:4000] = bytes(2000)
+            (photos / f"{kind} {number}.tif").write_bytes(data)
+    done = run_module("classify", "--model", str(colours), "--threads", "1", str(photos))
+    assert done.returncode == 0
+    *skipped, totals, count = done.stderr.splitlines()
+    assert len(skipped) == 60
+    assert all(line.startswith("skipped: ") and "damaged or truncated picture" in line for line in skipped)
+    assert (totals.split(";")[0], count) == ("3 pictures", "60 skipped, listed above")
 
 
 def test_odd_exif_is_no_news(photos: Path, colours: Path, encoded: Callable[..., bytes], run_module: Run) -> None:

@@ -128,7 +128,7 @@ def test_a_file_that_is_renamed_and_comes_back(start: Start, colours: Path, tmp_
     watcher = watching(start, str(path), colours, "--loop", "--realtime")
     assert len(watcher.answers(15)) == 15  # longer than it is
     path.rename(away)
-    watcher.says("no such video file")
+    watcher.says("no such file")
     away.rename(path)
     watcher.says("back after")
     watcher.answers(15)

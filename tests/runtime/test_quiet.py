@@ -12,7 +12,7 @@ import pytest
 
 from runtime.command import run_command
 from runtime.errors import ModelError
-from runtime.quiet import quiet_stderr, unheld
+from runtime.quiet import own_stderr, quiet_stderr
 from tests.conftest import ROOT
 
 
@@ -41,15 +41,15 @@ def test_lines_of_other_threads_that_must_come_at_once(tmp_path: Path) -> None:
     """In a process of its own: here pytest has its own standard error."""
     script = """
 import os, sys
-from runtime.quiet import quiet_stderr, unheld
-from tests.conftest import ROOT
-with unheld(sys.stderr) as log:
+from runtime.quiet import own_stderr, quiet_stderr
+before = sys.stderr
+with own_stderr():
     with quiet_stderr():
-        print("花 at once", file=log)
-        os.write(2, b"INFO: chatter\\n")
+        print("花 at once", file=sys.stderr)
+        os.write(2, b"INFO: chatter")
         print(os.stat(sys.argv[1]).st_size)
-    print("after", file=sys.stderr)
-assert unheld(sys.stdout).__enter__() is sys.stdout
+assert sys.stderr is before
+print("after", file=sys.stderr)
 """
     path = tmp_path / "log"
     with path.open("wb") as log:
@@ -60,10 +60,11 @@ assert unheld(sys.stdout).__enter__() is sys.stdout
     assert path.read_text(encoding="utf-8") == "花 at once\nafter\n"
 
 
-def test_a_stream_that_is_no_file_is_given_as_it_is() -> None:
-    stream = io.StringIO()
-    with unheld(stream) as same:
-        assert same is stream
+def test_a_stream_that_is_no_file_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream in (io.StringIO(), None):
+        monkeypatch.setattr("sys.stderr", stream)
+        with own_stderr():
+            assert sys.stderr is stream
 
 
 def test_blocks_of_several_threads_that_overlap(capfd: pytest.CaptureFixture[str]) -> None:

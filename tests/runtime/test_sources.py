@@ -105,7 +105,7 @@ def test_frames_have_their_colours_the_right_way_round(video: Path, frames: str)
 
 def test_the_command_on_a_video(video: Path, colours: Path, run_module: Run) -> None:
     done = run_module("classify", "--camera", str(video), "--model", str(colours), "--json", "--top-k", "1")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"--camera {video}: 8 frames looked at\n")
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(answer["source"], answer["frame"]) for answer in answers] == [(str(video), n) for n in range(8)]
     assert [answer["predictions"][0]["class_id"] for answer in answers] == [0] * 4 + [2] * 4
@@ -113,7 +113,7 @@ def test_the_command_on_a_video(video: Path, colours: Path, run_module: Run) -> 
 
 def test_the_command_on_an_image_sequence(frames: str, colours: Path, run_module: Run) -> None:
     done = run_module("classify", "--camera", frames, "--model", str(colours), "--top-k", "1")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"--camera {frames}: 3 frames looked at\n")
     shown = [line.split("  ")[-1] for line in done.stdout.splitlines()]
     assert [text.rpartition(" ")[0] for text in shown] == ["red", "緑 grün", "'two\\nlines'"]
 
@@ -123,9 +123,9 @@ def test_the_command_on_an_image_sequence(frames: str, colours: Path, run_module
     [
         ("empty.mp4", b"", "empty.mp4: not a video that OpenCV can read"),
         ("text.mp4", b"hello\n", "text.mp4: not a video that OpenCV can read"),
-        ("none.mp4", None, "none.mp4: no such video file, or a stream that cannot be opened"),
+        ("none.mp4", None, "none.mp4: no such file; a number, pi and test are cameras, too"),
         ("%03d.jpg", None, "%03d.jpg: no such pictures"),
-        ("two\nlines.avi", None, "two\\nlines.avi': no such video file"),
+        ("two\nlines.avi", None, "two\\nlines.avi': no such file"),
     ],
 )
 def test_what_cannot_be_opened_is_one_line(
@@ -138,6 +138,39 @@ def test_what_cannot_be_opened_is_one_line(
     assert done.stderr.startswith("runtime: error: --camera ")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("pii", "pi"), ("tset", "test"), ("Test", "test"), ("clap.mp4", "clip.mp4"), ("sub/cilp.mp4", "sub/clip.mp4")],
+)
+def test_mistyped_names(name: str, meant: str, tmp_path: Path, colours: Path, run_module: Run) -> None:
+    (tmp_path / "sub").mkdir()
+    for place in ("clip.mp4", "sub/clip.mp4"):
+        (tmp_path / place).touch()
+    done = run_module("classify", "--camera", name, "--model", str(colours), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"runtime: error: --camera {name}: no such file; is {meant} meant?\n"
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("avi", "MJPG"), ("avi", "XVID"), ("mkv", "MJPG")])
+def test_a_video_that_is_cut_short(kind: str, codec: str, tmp_path: Path, colours: Path, run_module: Run) -> None:
+    cv2 = pytest.importorskip("cv2")
+    path = tmp_path / f"whole.{kind}"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 10, (64, 48))
+    for number in range(40):
+        writer.write(np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8))
+    writer.release()
+    whole = run_module("classify", "--camera", str(path), "--model", str(colours), "--json")
+    assert (whole.returncode, whole.stderr) == (0, f"--camera {path}: 40 frames looked at\n")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    done = run_module("classify", "--camera", str(path), "--model", str(colours), "--json")
+    count = len(done.stdout.splitlines())
+    assert done.returncode == 0
+    assert 0 < count < 35
+    assert (
+        f"--camera {path}: ended after {count} of the 40 frames that its header names; is it cut short?" in done.stderr
+    )
 
 
 class _OneMinute(http.server.BaseHTTPRequestHandler):
