@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runtime.actions.options import CommandRule
 from runtime.answers import AnswerRules
 from runtime.classifier import Classifier
 from runtime.errors import ModelError
 from runtime.load_request import LoadRequest
-from runtime.options import ClassifyOptions, CommandRule, ModelOptions, OutputOptions
+from runtime.options import ClassifyOptions, ModelOptions, OutputOptions
 from runtime.private_copy import PrivateCopies
 from runtime.reload import ModelReloader, open_reloader
 from runtime.trial import try_model
