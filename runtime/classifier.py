@@ -201,10 +201,25 @@ class Classifier:
 
         @contextmanager
         def worker() -> Iterator[Callable[[T], R]]:
-            with self._twins.for_one_thread(self) as classifier:
+            with self.for_one_thread() as classifier:
                 yield lambda thing: work(classifier, thing)
 
-        return in_order(things, worker, workers or self._twins.workers(self))
+        return in_order(things, worker, workers or self.workers)
+
+    @contextmanager
+    def for_one_thread(self) -> Iterator[Classifier]:
+        """A classifier of the same model that no other thread uses in the block.
+
+        Raises:
+            ModelError: the file is another one by now.
+        """
+        with self._twins.for_one_thread(self) as classifier:
+            yield classifier
+
+    @property
+    def workers(self) -> int:
+        """How many threads keep all processors busy, each with a classifier of its own."""
+        return self._twins.workers(self)
 
     def prepare(
         self,

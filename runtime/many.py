@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -19,19 +19,23 @@ _LAST_WAIT = 0.8
 
 
 def in_order(
-    things: Iterable[T], worker: Callable[[], AbstractContextManager[Callable[[T], R]]], workers: int
-) -> Iterator[R]:
+    things: Iterable[T],
+    worker: Callable[[], AbstractContextManager[Callable[[T], R]]],
+    workers: int,
+    ahead: int = _AHEAD,
+) -> Generator[R, None, None]:
     """What work makes of each thing, in their order, each as soon as it is ready.
 
     Args:
         things: taken one by one, by the working threads, and only a few ahead of the results.
         worker: gives the work, once for each thread; a thread that finds nothing to do does not ask.
         workers: threads.
+        ahead: things taken ahead of the result that is wanted next, for each thread.
 
     Raises:
         BaseException: what the work or the things raised, behind the results before it.
     """
-    crew = _Crew(iter(things), worker, workers)
+    crew = _Crew(iter(things), worker, workers, ahead * workers)
     try:
         yield from crew.results()
     finally:
@@ -47,7 +51,11 @@ class _Crew(Generic[T, R]):
     """The threads, and what they share."""
 
     def __init__(
-        self, things: Iterator[T], worker: Callable[[], AbstractContextManager[Callable[[T], R]]], workers: int
+        self,
+        things: Iterator[T],
+        worker: Callable[[], AbstractContextManager[Callable[[T], R]]],
+        workers: int,
+        ahead: int,
     ) -> None:
         self._things, self._worker = things, worker
         self._taking = threading.Lock()
@@ -55,7 +63,7 @@ class _Crew(Generic[T, R]):
         self._done: dict[int, R | _Raised] = {}
         self._taken = 0  # things taken so far
         self._wanted = 0  # number of the result that is handed out next
-        self._ahead = _AHEAD * workers
+        self._ahead = ahead
         self._busy = 0
         self._ended = False
         for number in range(workers):

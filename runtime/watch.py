@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TextIO
 
 from runtime.actions.action import Seen
 from runtime.classifier import Classifier, Prepared
 from runtime.file_kind import shown
+from runtime.looking import look_at_each
 from runtime.model_slot import ModelSlot
 from runtime.options import ClassifyOptions
 from runtime.outputs import actions_for, closing, log_beside
@@ -17,7 +19,7 @@ from runtime.reload import open_reloader
 from runtime.service.notify import Notifier
 from runtime.smoothing import Smoother
 from runtime.sources.frame import Frame
-from runtime.sources.kinds import without_password
+from runtime.sources.kinds import camera_kind, is_live, without_password
 from runtime.sources.open import capture
 
 
@@ -37,7 +39,7 @@ def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
         ModelError: the model cannot be loaded, or fails.
         MissingPackageError: a package is needed.
     """
-    reloader = open_reloader(options, log)
+    reloader = open_reloader(_for_each_frame(options), log)
     notifier = Notifier()
     try:
         with closing(actions_for(options, out, log)) as actions:
@@ -52,6 +54,14 @@ def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
     finally:
         notifier.stopping()
     return 0
+
+
+def _for_each_frame(options: ClassifyOptions) -> ClassifyOptions:
+    """Where every frame counts, one thread for each interpreter, if nobody has said how many."""
+    camera, model = options.camera, options.model
+    if camera is None or camera.realtime or is_live(camera_kind(camera.camera)):
+        return options
+    return options if model.threads is not None or model.autotune else replace(options, model=replace(model, threads=1))
 
 
 def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO, notifier: Notifier | None = None) -> Iterator[Seen]:
@@ -76,10 +86,11 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO, notifier: Noti
     notifier = notifier or Notifier()
     frames = capture(camera, prepare, partial(print, file=log, flush=True), notifier.beat)
     notifier.ready(f"watching {shown(without_password(camera.camera))}")
+    # Of a camera the newest frame gets all threads of one interpreter; where every frame counts, several are looked at.
+    looked = look_at_each(frames, options.rules, 1 if frames.latest else slot.current.workers)
     try:
-        for frame, (model, prepared) in frames:
+        for frame, model, answer, scores in looked:
             contract = model.contract
-            answer, scores = model.look(prepared, options.rules)
             if smoother is not None:
                 answer, scores = smoother.smooth(contract, answer, scores, frames.moment(frame))
             age_ms = (time.monotonic() - frame.arrived) * 1000
@@ -89,4 +100,5 @@ def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO, notifier: Noti
             notifier.beat()
             yield Seen(frame, answer, scores, contract.labels, contract.task, changed, age_ms)
     finally:
+        looked.close()
         frames.close()

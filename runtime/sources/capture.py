@@ -120,6 +120,11 @@ class Capture(Generic[T]):
         self._handover.take(0)  # raises what ended the source, if that was an error
 
     @property
+    def latest(self) -> bool:
+        """Whether only the newest frame is kept; else every frame is given."""
+        return self._handover.latest
+
+    @property
     def counts(self) -> Counts:
         """What has become of the frames so far."""
         handover, health = self._handover, self._reading.health
