@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,10 @@ class Tuning:
         """Of the best way."""
         return self.best.xnnpack
 
+    def applied(self, request: LoadRequest) -> LoadRequest:
+        """The request, with the best way."""
+        return replace(request, threads=self.best.threads, xnnpack=self.best.xnnpack)
+
     def text(self) -> str:
         """One line for people: the best way, how to say it without measuring, and the others."""
         others = "; ".join(way.words() for way in self.tried if way is not self.best)
@@ -110,7 +114,7 @@ def measure(request: dict[str, Any], tell: Tell) -> list[tuple[int, Xnnpack, flo
 
     def attempt(threads: int, xnnpack: Xnnpack) -> None:
         try:
-            classifier = order.load(threads, xnnpack)
+            classifier = replace(order, threads=threads, xnnpack=xnnpack).load()
         except ModelError:
             if found:
                 return  # this way the interpreter does not take the model

@@ -15,7 +15,6 @@ import numpy as np
 from runtime.answers import STAGES, AnswerRules
 from runtime.child import ChildDied, Tell, run_in_child
 from runtime.contract import read_contract
-from runtime.delegates import try_delegate
 from runtime.doctor.finding import Device
 from runtime.errors import ImageError, ModelError, UsageError
 from runtime.file_kind import shown
@@ -24,6 +23,7 @@ from runtime.interpreter import interpreter_name, processors
 from runtime.load_request import LoadRequest
 from runtime.model_file import ModelFile
 from runtime.peak_memory import forget_peak, peak_memory, resident_memory
+from runtime.trial import try_model
 
 # Without pictures of the user's: so large, and as JPEG, like a small camera's.
 _WIDTH, _HEIGHT, _QUALITY, _DRAWN = 640, 480, 90, 8
@@ -152,7 +152,7 @@ def benchmark(options: BenchmarkOptions) -> BenchmarkReport:
     files = [read_contract(order.path, order.overrides).file for order in orders]
     for order in orders:
         if order.delegate is not None:
-            try_delegate(order.path, order.delegate, order.threads)
+            try_model(order)
     threads = options.request.threads
     numbers = [threads] if threads is not None else list(range(1, min(8, processors()) + 1))
     measured = [[Measurements(number) for number in numbers] for _ in orders]

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.answers import AnswerRules, Classification, Prediction, Stages, answered_labels, rank_scores
-from runtime.contract import ModelContract, Overrides, read_contract
+from runtime.contract import ModelContract, Overrides
 from runtime.errors import ImageError, ModelError
 from runtime.file_kind import shown
 from runtime.interpreter import LoadedModel
-from runtime.op_support import require_operators
 from runtime.pictures import decode_picture
 from runtime.preprocess import normalize, resize
 from runtime.sources.frame import Frame
@@ -104,21 +103,19 @@ class Classifier:
             MissingPackageError: no interpreter is installed, or the delegate's library is not.
             UsageError: nobody says how to normalise pixels.
         """
-        path = Path(path)
-        contract = read_contract(path, overrides)
-        require_operators(contract.file, delegate=delegate is not None)
-        if delegate is not None:
-            from runtime.delegates import Delegate, try_delegate
+        from runtime.load_request import LoadRequest
 
-            delegate = Delegate.parse(delegate) if isinstance(delegate, str) else delegate
-            try_delegate(path, delegate, threads)
+        if isinstance(delegate, str):
+            from runtime.delegates import Delegate
+
+            delegate = Delegate.parse(delegate)
+        request = LoadRequest(Path(path), overrides, threads, xnnpack, delegate)
         if autotune:
             from runtime.autotune import tune
-            from runtime.load_request import LoadRequest
 
-            best = tune(LoadRequest(path, overrides, threads, xnnpack, delegate)).best
-            threads, xnnpack = best.threads, best.xnnpack
-        return cls(contract, LoadedModel(path, threads, xnnpack=xnnpack, delegate=delegate))
+            request = tune(request).applied(request)
+        loaded = request.load_tried()
+        return loaded if cls is Classifier else cls(loaded.contract, loaded.model)
 
     def classify(
         self,

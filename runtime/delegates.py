@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runtime.child import ChildDied, Tell, run_in_child
 from runtime.errors import MissingPackageError, ModelError, UsageError, one_line
 from runtime.file_kind import shown
 
@@ -18,15 +17,6 @@ EDGE_TPU = "edgetpu"
 _EDGE_TPU_LIBRARIES = {"linux": "libedgetpu.so.1", "darwin": "libedgetpu.1.dylib", "win32": "edgetpu.dll"}
 # Where options begin; a drive letter's colon, or one in an option's value, is followed by no such thing.
 _OPTIONS = re.compile(r":(?=[\w.-]+=)")
-# Seconds for loading a library, preparing the model and one run; an Edge TPU needs some for its firmware.
-_PATIENCE = 120.0
-# What the child was about to do when it died.
-_STEPS = {
-    "load": "while it was loaded",
-    "prepare": "while it took the model over",
-    "run": "while the model ran",
-    "unload": "while it was taken down",
-}
 
 
 @dataclass(frozen=True)
@@ -81,44 +71,6 @@ def _library(name: str, text: str) -> str:
     if Path(name).name != name:
         raise UsageError(f"--delegate {shown(text)}: no such file: {shown(name)}")
     return name  # the system's loader looks for it
-
-
-def try_delegate(model: Path, delegate: Delegate, threads: int | None) -> None:
-    """Load a delegate, give it the model and run that once, in a child process, where a crash does no harm.
-
-    Raises:
-        ModelError: the delegate crashes, hangs, or does not take the model.
-        MissingPackageError: its library is not there.
-    """
-    request = {
-        "model": str(model.absolute()),
-        "name": delegate.name,
-        "library": delegate.library,
-        "options": delegate.options,
-        "threads": threads,
-    }
-    try:
-        run_in_child("runtime.delegates:trial", request, _PATIENCE)
-    except ChildDied as death:
-        step = _STEPS.get(death.told[-1] if death.told else "", "before it was loaded")
-        words = f" ({one_line(death.words)})" if death.words else ""
-        raise ModelError(
-            f"--delegate {shown(delegate.name)}: {death.how} {step}{words}; "
-            "check that the library fits this system and interpreter, or leave the option out"
-        ) from death
-
-
-def trial(request: dict[str, Any], tell: Tell) -> None:
-    """The child's work: see ``try_delegate``."""
-    from runtime.interpreter import LoadedModel
-
-    options = tuple((key, value) for key, value in request["options"])
-    delegate = Delegate(request["name"], request["library"], options)
-    model = LoadedModel(Path(request["model"]), request["threads"], delegate=delegate, step=tell)
-    tell("run")
-    model.run()
-    tell("unload")
-    del model
 
 
 def load_library(delegate: Delegate, interpreters_load: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -62,7 +61,7 @@ def load_request(options: ModelOptions, log: TextIO) -> LoadRequest:
 
     tuning = tune(request)
     print(f"autotune: {tuning.text()}", file=log, flush=True)
-    return replace(request, threads=tuning.threads, xnnpack=tuning.xnnpack)
+    return tuning.applied(request)
 
 
 def load_model(options: ModelOptions, log: TextIO) -> Classifier:
@@ -73,15 +72,12 @@ def load_model(options: ModelOptions, log: TextIO) -> Classifier:
         ModelError: it is no picture classifier, or the interpreter refuses it.
         MissingPackageError: no interpreter is installed.
     """
-    from runtime.classifier import Classifier
     from runtime.quiet import quiet_stderr
 
     request = load_request(options, log)
     loading(shown(request.path))
     with quiet_stderr():
-        classifier = Classifier.load(
-            request.path, request.overrides, request.threads, delegate=request.delegate, xnnpack=request.xnnpack
-        )
+        classifier = request.load_tried()
     for warning in classifier.contract.warnings:
         print(f"warning: {warning}", file=log)
     return classifier

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,18 +63,28 @@ class LoadRequest:
             delegate = Delegate(name, library, tuple((key, value) for key, value in options))
         return cls(Path(values["path"]), overrides, values["threads"], values["xnnpack"], delegate)
 
-    def load(self, threads: int | None = None, xnnpack: Xnnpack | None = None) -> Classifier:
+    def load(self, step: Callable[[str], None] = lambda step: None) -> Classifier:
         """Load it in this process, a delegate without trying it elsewhere first.
 
         Args:
-            threads: in place of the request's.
-            xnnpack: the same.
+            step: told what comes next; see ``LoadedModel``.
 
         Raises:
             EdgeExportError: as of ``Classifier.load``.
         """
-        order = replace(self, threads=threads or self.threads, xnnpack=xnnpack or self.xnnpack)
-        contract = read_contract(order.path, order.overrides)
-        require_operators(contract.file, delegate=order.delegate is not None)
-        model = LoadedModel(order.path, order.threads, xnnpack=order.xnnpack, delegate=order.delegate)
+        contract = read_contract(self.path, self.overrides)
+        require_operators(contract.file, delegate=self.delegate is not None)
+        model = LoadedModel(self.path, self.threads, xnnpack=self.xnnpack, delegate=self.delegate, step=step)
         return Classifier(contract, model)
+
+    def load_tried(self) -> Classifier:
+        """The same; a delegate is tried in a child process first, where its crash does no harm.
+
+        Raises:
+            EdgeExportError: as of ``Classifier.load``.
+        """
+        if self.delegate is not None:
+            from runtime.trial import try_model
+
+            try_model(self)
+        return self.load()

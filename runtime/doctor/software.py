@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import platform
 import struct
-import subprocess
 import sys
+from typing import Any
 
+from runtime.child import ChildDied, Tell, run_in_child
 from runtime.doctor.finding import Device, Finding
+from runtime.errors import EdgeExportError, one_line
 from runtime.versions import how_to_install_interpreter, package_version
 
 _INTERPRETERS = ("ai-edge-litert", "tflite-runtime")
-# Imports and uses what may not fit; a crash of it is only the child's.
-_PROBE = """
-from runtime.interpreter import interpreter_name
-from PIL import features
-import numpy
-print(interpreter_name())
-print(int(features.check("jpg")), int(features.check("webp")))
-"""
 
 
 def check_software(device: Device) -> list[Finding]:
@@ -47,24 +41,29 @@ def _interpreter() -> list[Finding]:
         text = f"{installed[0]} does not work with numpy {numpy}"
         return [Finding("interpreter", "fault", text, ("pip install 'numpy<2'",))]
     try:
-        done = subprocess.run(  # noqa: S603 - words of our own
-            [sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=120, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return [Finding("interpreter", "fault", f"{installed[0]} does not load: {error}", (_again(),))]
-    lines = done.stdout.split("\n")
-    if done.returncode or len(lines) < 2:
-        last = done.stderr.strip().split("\n")[-1] or f"its process ended with {done.returncode}"
-        return [Finding("interpreter", "fault", f"{', '.join(installed)} with numpy {numpy}: {last}", (_again(),))]
-    found = [Finding("interpreter", "ok", f"{lines[0]} with numpy {numpy}")]
-    jpeg = lines[1].split()[0] == "1"
+        probed = run_in_child("runtime.doctor.software:probe", {}, 120)
+    except (EdgeExportError, ChildDied, OSError) as error:
+        words = f": {error.words}" if isinstance(error, ChildDied) and error.words else ""
+        why = f"its process {error}{words}" if isinstance(error, ChildDied) else one_line(error)
+        return [Finding("interpreter", "fault", f"{', '.join(installed)} with numpy {numpy}: {why}", (_again(),))]
+    found = [Finding("interpreter", "ok", f"{probed['interpreter']} with numpy {numpy}")]
     pillow = f"pillow {package_version('pillow')}"
-    if jpeg:
+    if probed["jpeg"]:
         return [*found, Finding("pictures", "ok", f"{pillow} reads JPEG")]
     return [
         *found,
         Finding("pictures", "fault", f"{pillow} cannot read JPEG", ("pip install --force-reinstall pillow",)),
     ]
+
+
+def probe(_request: dict[str, Any], _tell: Tell) -> dict[str, Any]:
+    """The child's work: imports and uses what may not fit; a crash of it is only the child's."""
+    import numpy  # noqa: F401 - whether it loads
+    from PIL import features
+
+    from runtime.interpreter import interpreter_name
+
+    return {"interpreter": interpreter_name(), "jpeg": bool(features.check("jpg"))}
 
 
 def _again() -> str:

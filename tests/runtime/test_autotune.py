@@ -70,9 +70,9 @@ def test_a_way_that_crashes_is_left_out(colours: Path, monkeypatch: pytest.Monke
 def test_a_way_with_other_answers_is_left_out(colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load = LoadRequest.load
 
-    def wrong(self: LoadRequest, threads: int | None = None, xnnpack: str | None = None) -> Classifier:
-        classifier = load(self, threads, xnnpack)  # type: ignore[arg-type]
-        if threads == 2:
+    def wrong(self: LoadRequest) -> Classifier:
+        classifier = load(self)
+        if self.threads == 2:
             monkeypatch.setattr(classifier, "run", lambda prepared: (np.float32([1, 0, 0]), 0.001))
         return classifier
 

@@ -16,8 +16,10 @@ import pytest
 
 from runtime import delegates
 from runtime.classifier import Classifier
-from runtime.delegates import Delegate, try_delegate
+from runtime.delegates import Delegate
 from runtime.errors import EdgeExportError, MissingPackageError, ModelError, UsageError
+from runtime.load_request import LoadRequest
+from runtime.trial import try_model
 from tests.conftest import ROOT
 from tests.runtime.conftest import COLOURS, spec_of
 from tests.runtime.tiny_models import mean_colour_model
@@ -104,13 +106,13 @@ def test_a_delegate_that_does_not_work_is_a_message(mode: str, message: str, lib
 
 
 def test_what_a_library_prints_is_no_answer(library: Path, colours: Path) -> None:
-    try_delegate(colours, Delegate.parse(f"{library}:mode=create-noise"), 1)
+    try_model(LoadRequest(colours, delegate=Delegate.parse(f"{library}:mode=create-noise")))
 
 
 def test_a_delegate_that_hangs_is_given_up(library: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delegates, "_PATIENCE", 3)
+    monkeypatch.setattr("runtime.trial._PATIENCE", 3)
     with pytest.raises(ModelError, match="did not answer within 3 s while it took the model over; check"):
-        try_delegate(colours, Delegate.parse(f"{library}:mode=prepare-hang"), 1)
+        try_model(LoadRequest(colours, delegate=Delegate.parse(f"{library}:mode=prepare-hang")))
 
 
 def test_libraries_that_are_none(colours: Path, tmp_path: Path, library: Path) -> None:

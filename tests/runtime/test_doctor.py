@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from runtime.child import ChildDied
 from runtime.doctor.board import check_board
 from runtime.doctor.cameras import check_cameras
 from runtime.doctor.finding import Device, Finding
 from runtime.doctor.report import as_json, as_text, examine
 from runtime.doctor.software import check_software
+from runtime.errors import MissingPackageError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 PI = "Raspberry Pi Zero 2 W Rev 1.0"
@@ -154,6 +156,35 @@ def test_software(tmp_path: Path) -> None:
     found = check_software(device(tmp_path, {}))
     assert named(found, "interpreter").status == "ok"
     assert named(found, "pictures").text.endswith("reads JPEG")
+
+
+def test_a_file_in_the_current_folder_that_is_called_like_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "numpy.py").write_text("raise SystemExit('mine')")
+    found = {finding.what: finding.status for finding in check_software(Device(tmp_path))}
+    assert (found["interpreter"], found["pictures"]) == ("ok", "ok")
+
+
+@pytest.mark.parametrize(
+    ("raised", "text"),
+    [
+        (ChildDied("crashed (SIGILL)", [], "last words"), "its process crashed (SIGILL): last words"),
+        (MissingPackageError("no TFLite interpreter (it does not load)"), "no TFLite interpreter (it does not load)"),
+        (OSError(11, "Resource temporarily unavailable"), "[Errno 11] Resource temporarily unavailable"),
+    ],
+)
+def test_an_interpreter_that_does_not_load(
+    raised: Exception, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("runtime.doctor.software.run_in_child", fail)
+    (finding,) = [finding for finding in check_software(Device(tmp_path)) if finding.what == "interpreter"]
+    assert finding.status == "fault"
+    assert finding.text.endswith(f": {text}")
 
 
 def test_numpy_that_does_not_fit(floor_python: Path, run_module: Run, tmp_path: Path) -> None:
