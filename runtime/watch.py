@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TextIO
 
-from runtime.actions.action import Seen
+from runtime.actions.action import Action, Seen
 from runtime.classifier import Classifier, Prepared
 from runtime.file_kind import shown
 from runtime.looking import look_at_each
 from runtime.model_slot import ModelSlot
 from runtime.options import ClassifyOptions
 from runtime.outputs import actions_for, closing, log_beside
-from runtime.reload import open_reloader
+from runtime.reload import ModelReloader, open_reloader
 from runtime.service.notify import Notifier
 from runtime.smoothing import Smoother
 from runtime.sources.frame import Frame
@@ -42,13 +42,8 @@ def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
     reloader = open_reloader(_for_each_frame(options), log)
     notifier = Notifier()
     try:
-        with closing(actions_for(options, out, log)) as actions:
-            beside = log_beside(actions, log)
-            reloader.log = partial(print, file=beside, flush=True)
-            with reloader.watching():
-                for seen in watch(options, reloader.slot, beside, notifier):
-                    for action in actions:
-                        action.handle(seen)
+        with closing(actions_for(options, out, log)) as actions, reloader.watching():
+            act(options, actions, reloader, log_beside(actions, log), notifier)
     except KeyboardInterrupt:
         return 0  # the usual way to end a camera
     finally:
@@ -62,6 +57,16 @@ def _for_each_frame(options: ClassifyOptions) -> ClassifyOptions:
     if camera is None or camera.realtime or is_live(camera_kind(camera.camera)):
         return options
     return options if model.threads is not None or model.autotune else replace(options, model=replace(model, threads=1))
+
+
+def act(
+    options: ClassifyOptions, actions: Sequence[Action], reloader: ModelReloader, log: TextIO, notifier: Notifier
+) -> None:
+    """Hand the answer to each frame to all actions, until the source ends; see ``watch``."""
+    reloader.log = partial(print, file=log, flush=True)
+    for seen in watch(options, reloader.slot, log, notifier):
+        for action in actions:
+            action.handle(seen)
 
 
 def watch(options: ClassifyOptions, slot: ModelSlot, log: TextIO, notifier: Notifier | None = None) -> Iterator[Seen]:

@@ -28,7 +28,7 @@ from runtime.reload import ModelReloader, open_reloader
 from runtime.service.notify import Notifier
 from runtime.sources.kinds import camera_kind, is_live
 from runtime.sources.open import CameraOptions
-from runtime.watch import watch
+from runtime.watch import act
 
 # Connections beside those of the viewers: the page itself, posted pictures, programs.
 _MORE_CONNECTIONS = 16
@@ -146,10 +146,7 @@ def _watch(
     try:
         with closing([live, *actions_for(options, out, log)]) as actions:
             copied = cast(TextIO, _CopiedLog(log_beside(actions, log), live))
-            reloader.log = partial(print, file=copied, flush=True)
-            for seen in watch(options, reloader.slot, copied, notifier):
-                for action in actions:
-                    action.handle(seen)
+            act(options, actions, reloader, copied, notifier)
     except SourceError as error:
         if live.empty or is_live(camera_kind(camera.camera)):
             raise  # a camera that cannot be had any more is for the service manager to begin anew
