@@ -213,6 +213,14 @@ class Classifier:
         with self._twins.for_one_thread(self) as classifier:
             yield classifier
 
+    def make_twins(self) -> None:
+        """Make what ``for_one_thread`` gives for all processors now, from a file that will not be there later.
+
+        Raises:
+            ModelError: the file is another one by now.
+        """
+        self._twins.make(self)
+
     @property
     def workers(self) -> int:
         """How many threads keep all processors busy, each with a classifier of its own."""

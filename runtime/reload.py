@@ -24,6 +24,7 @@ from runtime.options import ClassifyOptions
 from runtime.outputs import check_labels
 from runtime.private_copy import PrivateCopies
 from runtime.quiet import quiet_stderr
+from runtime.sources.open import every_frame_counts
 from runtime.trial import try_model
 
 # Seconds between two looks at the file.
@@ -77,6 +78,8 @@ class _Loader:
                 with quiet_stderr():
                     classifier = theirs.load()
                     classifier.model.run()  # the first run takes longest: no frame need wait for it
+                    if self._options.camera is not None and every_frame_counts(self._options.camera):
+                        classifier.make_twins()
             except EdgeExportError as error:  # in which the copy is named
                 raise type(error)(str(error).replace(str(copy), shown(self.path))) from error
         check_labels(self._options, classifier.contract.labels)

@@ -24,6 +24,13 @@ class Twins:
         """How many threads keep all processors busy."""
         return max(1, processors() // _threads_each(classifier))
 
+    def make(self, classifier: Classifier) -> None:
+        """Make those that keep all processors busy now, while the model's file is there."""
+        if not classifier.model.delegated:
+            each = _threads_each(classifier)
+            for _ in range(self.workers(classifier) - 1 - len(self._idle)):
+                self._idle.append(type(classifier)(classifier.contract, classifier.model.twin(each)))
+
     @contextmanager
     def for_one_thread(self, classifier: Classifier) -> Iterator[Classifier]:
         """A classifier of the same model that no other thread is given meanwhile.

@@ -19,8 +19,8 @@ from runtime.reload import ModelReloader, open_reloader
 from runtime.service.notify import Notifier
 from runtime.smoothing import Smoother
 from runtime.sources.frame import Frame
-from runtime.sources.kinds import camera_kind, is_live, without_password
-from runtime.sources.open import capture
+from runtime.sources.kinds import without_password
+from runtime.sources.open import capture, every_frame_counts
 
 
 def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
@@ -54,7 +54,7 @@ def classify_camera(options: ClassifyOptions, out: TextIO, log: TextIO) -> int:
 def _for_each_frame(options: ClassifyOptions) -> ClassifyOptions:
     """Where every frame counts, one thread for each interpreter, if nobody has said how many."""
     camera, model = options.camera, options.model
-    if camera is None or camera.realtime or is_live(camera_kind(camera.camera)):
+    if camera is None or not every_frame_counts(camera):
         return options
     return options if model.threads is not None or model.autotune else replace(options, model=replace(model, threads=1))
 

@@ -83,6 +83,13 @@ def capture(
     )
 
 
+def every_frame_counts(options: CameraOptions) -> bool:
+    """Whether each frame gets an answer, as fast as that goes; else the newest one counts."""
+    from runtime.sources.kinds import camera_kind, is_live
+
+    return not options.realtime and options.camera != "-" and not is_live(camera_kind(options.camera))
+
+
 def opener(options: CameraOptions, log: Callable[[str], None] = lambda line: None) -> OpenSource:
     """What opens the camera that is meant, now and after it broke.
 

@@ -20,6 +20,7 @@ from runtime.load_request import LoadRequest
 from runtime.options import ClassifyOptions, ModelOptions, OutputOptions
 from runtime.private_copy import PrivateCopies
 from runtime.reload import ModelReloader, open_reloader
+from runtime.sources.open import CameraOptions
 from runtime.trial import try_model
 from tests.runtime.conftest import COLOURS, spec_of
 from tests.runtime.seen import Log, eventually
@@ -197,6 +198,24 @@ def test_a_model_without_the_labels_that_options_name(colours: Path, save_model:
     save_model(model, spec_of("two\nlines", "red", "緑 grün"), colours.name)
     assert reloader.reload()
     assert reloader.slot.current.contract.labels[0] == "two\nlines"
+
+
+@pytest.mark.parametrize(("camera", "twins"), [("clip.mp4", True), ("test", False)])
+def test_threads_get_interpreters_of_their_own_where_every_frame_counts(
+    camera: str, twins: bool, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Later they cannot be made: the copy of the file is gone."""
+    monkeypatch.setattr("runtime.twins.processors", lambda: 2)
+    options = ClassifyOptions(camera=CameraOptions(camera), model=ModelOptions(colours, threads=1))
+    model = open_reloader(options, Log()).slot.current
+    with model.for_one_thread() as first:
+        if not twins:
+            with pytest.raises(ModelError, match="was replaced"), model.for_one_thread():
+                pass
+            return
+        with model.for_one_thread() as second:
+            assert second is not first
+            assert second.classify(RED).labels == first.classify(RED).labels == ("red",)
 
 
 def test_a_failure_that_nobody_foresaw_ends_no_watching(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
