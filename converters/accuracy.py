@@ -35,17 +35,8 @@ class Accuracy:
         return self.correct / self.images if self.images else float("nan")
 
     def interval(self) -> tuple[float, float]:
-        """95 % confidence interval of the share, 0..1, by Wilson's score method.
-
-        E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
-        """
-        if not self.images:
-            return (0.0, 1.0)
-        n, share = self.images, self.value
-        middle = share + _Z**2 / (2 * n)
-        half = _Z * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n))
-        scale = 1 + _Z**2 / n
-        return (max(0.0, float((middle - half) / scale)), min(1.0, float((middle + half) / scale)))
+        """95 % confidence interval of the share, 0..1."""
+        return wilson_interval(self.value, self.images)
 
     def __str__(self) -> str:
         if not self.images:
@@ -58,3 +49,16 @@ class Accuracy:
         low, high = self.interval()
         value = self.value if self.images else None
         return {"accuracy": value, "correct": self.correct, "images": self.images, "interval_95": [low, high]}
+
+
+def wilson_interval(share: float, n: int) -> tuple[float, float]:
+    """95 % confidence interval of a share, 0..1, by Wilson's score method; all of it where nothing was counted.
+
+    E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
+    """
+    if not n:
+        return (0.0, 1.0)
+    middle = share + _Z**2 / (2 * n)
+    half = _Z * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n))
+    scale = 1 + _Z**2 / n
+    return (max(0.0, float((middle - half) / scale)), min(1.0, float((middle + half) / scale)))

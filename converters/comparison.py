@@ -23,6 +23,8 @@ class Comparison:
         largest_score_difference: to the trained model, over all pictures and classes.
         top1_agreement: share of pictures with the trained model's answer, 0..1; of a single-label model its best
             class, whether or not that is answered ``unknown``.
+        label_agreement: share of the answered labels that both give, 0..1 (Dice's coefficient); of a single-label
+            model the same as ``top1_agreement``, of many labels not spoilt by one of them.
         unknown: check pictures that are answered ``unknown``.
         unknown_changed: check pictures that either the file or the trained model answers ``unknown``, and not both.
         accuracy: on the test pictures.
@@ -33,6 +35,7 @@ class Comparison:
 
     largest_score_difference: float
     top1_agreement: float
+    label_agreement: float
     unknown: int
     unknown_changed: int
     accuracy: Accuracy
@@ -44,7 +47,9 @@ class Comparison:
         """For export.json; scores are kept apart."""
         return {
             "largest_score_difference": self.largest_score_difference,
+            "pictures": len(self.scores),
             "top1_agreement": self.top1_agreement,
+            "label_agreement": self.label_agreement,
             "unknown": self.unknown,
             "unknown_changed": self.unknown_changed,
             "accuracy": self.accuracy.to_json(),
@@ -71,12 +76,15 @@ def compare(name: str, scores: NDArray[np.float32], reference: Reference) -> dic
             f"{shown(name)} gives {scores.shape[1]} scores for each of {scores.shape[0]} pictures; what it is "
             f"compared with has {reference.scores.shape[1]} for each of {reference.scores.shape[0]}"
         )
-    same = (reference.answers(scores) == reference.answers(reference.scores)).all(axis=1)
+    given, expected = reference.answers(scores), reference.answers(reference.scores)
+    same = (given == expected).all(axis=1)
+    labels = int(given.sum() + expected.sum())
     unknown = reference.unanswered(scores)
     accuracy = reference.accuracy_of(scores)
     return {
         "largest_score_difference": float(np.abs(scores - reference.scores).max(initial=0.0)),
         "top1_agreement": float(same.mean()) if len(same) else 1.0,
+        "label_agreement": 2 * int((given & expected).sum()) / labels if labels else 1.0,
         "unknown": int(unknown.sum()),
         "unknown_changed": int((unknown != reference.unanswered(reference.scores)).sum()),
         "accuracy": accuracy,

@@ -11,26 +11,29 @@ from typing import Any
 import numpy as np
 
 from converters.atomic import write_bytes
-from converters.bundle import EXPORT_PAGE, SCRATCH_PREFIX, TEST_IMAGES_FILE, TestPictures
+from converters.bundle import EXPORT_PAGE, REPORT_FILE, SCRATCH_PREFIX, TEST_IMAGES_FILE, TestPictures
 from converters.export_page import render_page
 from converters.floor import floor_python
 from converters.hand_over import bring_back, hand_over
 from converters.inputs.detect import kind_of
 from converters.inputs.open_source import open_source
 from converters.inputs.pictures import CALIBRATE
-from converters.kinds import ALWAYS, CALIBRATED
+from converters.kinds import ALWAYS
+from converters.loss import Loss
 from converters.make import Maker
 from converters.metadata_text import read_translations
 from converters.options import ConvertOptions
 from converters.other_formats import check_packages, check_source, format_entry, write_format
 from converters.output_folder import OutputFolder, planned_names
-from converters.prove import Prover, RejectedError, file_stem
+from converters.prove import Prover, RejectedError, file_stem, refusal_with_advice
+from converters.quantization.choice import Choice
 from converters.quantization.explain import PLOT_ENDING, error_plot, error_table
 from converters.quantization.layer_errors import layer_errors
 from converters.reference import Reference
-from converters.report import carry_over, export_key, make_report, read_report, up_to_date
+from converters.report import export_key, make_report, report_bytes
 from converters.rescue import rescue
 from converters.source import BundleSource, Source
+from converters.up_to_date import LAYERS, Standing, as_asked, carry_over, standing
 from converters.verify import ExportResult
 from converters.whole_folder import clear_up, scratch_folder
 from runtime.errors import DataError, MissingPackageError, ModelError, UsageError
@@ -89,9 +92,9 @@ def convert(path: Path, options: ConvertOptions | None = None, notify: Notify = 
     target = options.output_dir or source.output_folder()
     bring_back(target)
     key = export_key(dict(source.digests()) | _digests_of_translations(options))
-    if not options.force and (report := up_to_date(target, key, options)):
-        _renew_page(source, target, notify)
-        return Conversion(target, report, fresh=False)
+    found = standing(target, key, options)
+    if found.is_whole and not options.explain:
+        return Conversion(target, _renewed(found, source, target, options, notify), fresh=False)
     check_packages(options.formats)
     own = target.resolve() == source.output_folder().resolve()
     # In our own folder an earlier version may have been killed before it could say what it wrote.
@@ -103,7 +106,7 @@ def convert(path: Path, options: ConvertOptions | None = None, notify: Notify = 
     folder.check(planned, planned)
     try:
         with scratch_folder(target, SCRATCH_PREFIX) as scratch:
-            report, failures = _Run(source, options, floor, folder, scratch, notify).all(key)
+            report, failures = _Run(source, options, floor, folder, scratch, notify, found).all(key)
     except OSError as error:
         raise DataError(f"cannot write to {shown(target)}: {error.strerror or error}") from error
     if failures:
@@ -132,15 +135,19 @@ def _open(path: Path, options: ConvertOptions, notify: Notify) -> Source:
     )
 
 
-def _renew_page(source: Source, target: Path, notify: Notify) -> None:
-    """Write export.html where somebody has removed it from files that are up to date."""
-    report = read_report(target)
-    if report is None or (target / EXPORT_PAGE).exists():
-        return
+def _renewed(found: Standing, source: Source, target: Path, options: ConvertOptions, notify: Notify) -> dict[str, Any]:
+    """The report of files that are up to date, written anew where the limit is another or export.html was removed."""
+    report = as_asked(found, target, options)
+    is_other = report["max_accuracy_drop"] != (found.report or {})["max_accuracy_drop"]
+    if not is_other and (target / EXPORT_PAGE).exists():
+        return report
     try:
         write_bytes(target / EXPORT_PAGE, render_page(report, source.check_pictures().images))
+        if is_other:
+            write_bytes(target / REPORT_FILE, report_bytes(report))
     except DataError as error:  # the files themselves are there
         notify(str(error))
+    return report
 
 
 def _digests_of_translations(options: ConvertOptions) -> dict[str, str]:
@@ -162,20 +169,20 @@ class _Run:
         folder: OutputFolder,
         scratch: Path,
         notify: Notify,
+        found: Standing,
     ) -> None:
         self.source, self.options, self.floor = source, options, floor
-        self.folder, self.scratch, self.notify = folder, scratch, notify
+        self.folder, self.scratch, self.notify, self.found = folder, scratch, notify, found
         self.beside = scratch / "beside"  # what is no .tflite of a kind
         self.beside.mkdir()
         self.failures: list[str] = []
-        self.attempts: list[dict[str, Any]] = []
-        self.reason = ""
-        self.stand_in: str | None = None
-        self.explained: list[Path] = []
+        self.choice: Choice | None = None
+        # Kind asked for -> kind, file and float network that it was made from, for --explain.
+        self.layers: dict[str, tuple[str, bytes, bytes]] = {}
 
     def all(self, key: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """Make, prove and hand over; the report, and what was refused."""
-        source, options = self.source, self.options
+        source, options, target = self.source, self.options, self.folder.path
         translations = read_translations(options.translations, source.spec.labels)
         self.notify("Loading the trained model")
         pictures = source.check_pictures()
@@ -186,15 +193,20 @@ class _Run:
         results = self._tflite_files(maker, prover)
         report = make_report(source, key, options, reference, pictures, results)
         accepted = {entry["file"] for entry in report["files"] if entry["accepted"]}
-        made = {result.kind: result.path.read_bytes() for result in results if result.path.name in accepted}
-        report["formats"] = self._other_formats(made, pictures, reference)
-        if self.attempts:
-            report |= {"int8_attempts": self.attempts, "int8_choice": self.reason, "int8_stand_in": self.stand_in}
-        if self.explained:
-            report["formats"].append(format_entry("layers", self.explained, {}, options))
         accepted_files = [result.path for result in results if result.path.name in accepted]
+        made = self._made_before(results) | {r.kind: r.path.read_bytes() for r in results if r.path.name in accepted}
+        report["formats"] = self._other_formats(made, pictures, reference)
+        if self.choice is not None:
+            taken = self.choice.attempt
+            report |= {
+                "int8_attempts": [attempt.to_json() for attempt in self.choice.attempts],
+                "int8_choice": self.choice.reason,
+                "int8_stand_in": taken.kind if taken.kind in made else None,
+            }
+        if explained := self._explain(maker, made):
+            report["formats"].append(format_entry(LAYERS, explained, {}, options))
         written = [self.beside / part["file"] for entry in report["formats"] for part in entry["files"]]
-        report, target = carry_over(report, self.folder.path, options), self.folder.path
+        report = carry_over(report, self.found, target)
         page = render_page(report, pictures.images)
         for name in hand_over([*accepted_files, *written], report, page, target, self.scratch, self.folder.check):
             self.notify(f"Removed {shown(name)}: it is not what this model gives now")
@@ -208,57 +220,81 @@ class _Run:
         scores = self.source.scores(pictures.images)
         return Reference(images, scores, pictures.truth, spec.task, spec.least_scores())
 
+    def _made_before(self, results: list[ExportResult]) -> dict[str, bytes]:
+        """Kind -> content of the files that lie there and need not be made."""
+        fresh = {result.kind for result in results} | set(self.found.kinds)
+        entries = () if self.found.report is None else self.found.report["files"]
+        files = {e["kind"]: self.folder.path / e["file"] for e in entries if e["accepted"] and e["kind"] not in fresh}
+        return {kind: path.read_bytes() for kind, path in files.items() if path.is_file()}
+
     def _tflite_files(self, maker: Maker, prover: Prover) -> list[ExportResult]:
         results: list[ExportResult] = []
-        for kind in self.options.kinds:
+        for kind in self.found.kinds:
             if any(result.kind == kind for result in results):
                 continue  # it was made in the place of int8
             try:
                 self.notify(f"Converting to {kind}")
                 content = maker.make(kind)
-                if self.options.explain and kind in CALIBRATED:
-                    self._explain(kind, content, maker)
-                results += self._proved(kind, content, maker, prover)
+                self.layers[kind] = (kind, content, maker.float32)
+                results += self._int8(content, maker, prover) if kind == "int8" else [prover.prove(kind, content)]
+            except RejectedError as error:
+                results.append(error.result)
+                self.failures.append(str(error))
             except ModelError as error:
                 if kind == ALWAYS:
                     raise  # all others are made from it
                 self.failures.append(str(error))
         return results
 
-    def _proved(self, kind: str, content: bytes, maker: Maker, prover: Prover) -> list[ExportResult]:
-        """The proof of a file; of int8 that loses too much, that of what was found in its place."""
+    def _int8(self, content: bytes, maker: Maker, prover: Prover) -> list[ExportResult]:
+        """The proof of an int8 file; where it loses more than it should, that of the best that was found."""
+        in_out, limit = self.options.in_out, self.options.max_accuracy_drop
+        first: ExportResult | None = None
         try:
-            return [prover.prove(kind, content, self.options.in_out if kind == "int8" else None)]
+            first = prover.measure("int8", content, in_out)
+            lost = f"{first.path.name} {Loss.of(first)}"
         except ModelError as error:
-            refused, results = error, [error.result] if isinstance(error, RejectedError) else []
-        if kind != "int8":
-            self.failures.append(str(refused))
-            return results
-        self.notify(f"{refused}: trying other ways" if not results else _loses(results[0]))
-        choice, found = rescue(maker, prover, content, self.options)
-        self.attempts = [attempt.to_json() for attempt in choice.attempts]
-        self.reason = choice.reason
-        if found is None:
-            self.failures.append(f"{refused}; {choice.reason}")
-            return results
-        self.notify(f"Took {choice.reason}")
-        self.stand_in = found.kind
-        return [found] if found.kind == "int8" else [*results, found]
+            lost = str(error)
+        if first is not None and Loss.of(first).is_within(limit):
+            return [prover.judge(first)]
+        self.notify(f"{lost}: trying other ways")
+        choice = rescue(maker, prover, content, self.options)
+        self.choice = choice
+        self.notify(f"Took {choice.reason}" if choice.attempt.accepted else choice.reason)
+        if not choice.attempt.accepted:
+            said = lost if first is None else refusal_with_advice(first, limit)
+            self.failures.append(f"{said}; {choice.reason}")
+            return [] if first is None else [first]
+        kind = choice.attempt.kind
+        self.layers["int8"] = (kind, choice.content, choice.network)
+        if first is not None and choice.content == content:
+            return [prover.judge(first)]
+        refused = [] if first is None or Loss.of(first).is_accepted(limit) or kind == "int8" else [first]
+        return [*refused, prover.prove(kind, choice.content, in_out if kind == "int8" else None)]
 
-    def _explain(self, kind: str, content: bytes, maker: Maker) -> None:
-        """What each layer loses, as a table for the terminal and a picture beside the files."""
-        errors = layer_errors(content, maker.float32, maker.images, self.source.spec.preprocessing)
-        self.notify(f"What the layers of {kind} lose, worst first:\n{error_table(errors)}")
-        path = self.beside / f"{file_stem(self.source.spec)}_{kind}{PLOT_ENDING}"
-        write_bytes(path, error_plot(errors, f"{shown(self.source.spec.name)}, {kind}").encode())
-        self.explained.append(path)
+    def _explain(self, maker: Maker, made: dict[str, bytes]) -> list[Path]:
+        """What each layer of the integer files loses, as a table for the terminal and a picture beside the files."""
+        drawn: list[Path] = []
+        for asked in self.options.calibrated if self.options.explain else ():
+            before = self.found.report or {}
+            kind = (before.get("int8_stand_in") or asked) if asked == "int8" else asked
+            there = (kind, made[kind], made[ALWAYS]) if {kind, ALWAYS} <= made.keys() else None
+            kind, content, network = self.layers.get(asked) or there or ("", b"", b"")
+            path = self.beside / f"{file_stem(self.source.spec)}_{kind}{PLOT_ENDING}"
+            if not content or path in drawn:
+                continue
+            errors = layer_errors(content, network, maker.images, self.source.spec.preprocessing)
+            self.notify(f"What the layers of {kind} lose, worst first:\n{error_table(errors)}")
+            write_bytes(path, error_plot(errors, f"{shown(self.source.spec.name)}, {kind}").encode())
+            drawn.append(path)
+        return drawn
 
     def _other_formats(
         self, made: dict[str, bytes], pictures: TestPictures, reference: Reference
     ) -> list[dict[str, Any]]:
         entries = []
         stem = file_stem(self.source.spec)
-        for name in self.options.formats:
+        for name in self.found.formats:
             try:
                 self.notify(f"Converting to {name}")
                 compared = (pictures.images, reference.scores)
@@ -269,7 +305,3 @@ class _Run:
             except (ModelError, UsageError, MissingPackageError) as error:  # of DataErrors, not a full disk
                 self.failures.append(f"{name}: {error}")
         return entries
-
-
-def _loses(result: ExportResult) -> str:
-    return f"{result.path.name} loses {result.accuracy_drop:.1f} points: trying other ways"

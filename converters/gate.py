@@ -1,53 +1,57 @@
-"""Which loss of accuracy a file may have, and what is said of one that may be chance."""
+"""What is said of a file that loses more than it should, accepted or not."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from converters.comparison import Comparison
-from converters.options import ConvertOptions
+from converters.loss import USUAL_AGREEMENT, Loss
 from converters.paired import Paired
 
-# Share of pictures with the model's own answer from which on nobody need be told.
-_USUAL_AGREEMENT = 0.9
 
-
-def is_accepted(drop: float | None, options: ConvertOptions, paired: Paired | None = None) -> bool:
-    """Whether a loss may be.
+def refusal(name: str, compared: Comparison, limit: float) -> str | None:
+    """Why a file is not kept, without advice; None where it is.
 
     Args:
-        drop: in points; None means that there was nothing to measure it with.
-        options: with the limit.
-        paired: the pictures behind it: a loss that may be chance is no reason to refuse a file, unless it is larger
-            than chance excuses. None lets the drop alone decide.
+        name: of the file, for people.
+        compared: its answers.
+        limit: points that it may lose.
     """
-    return is_accepted_loss(drop, options.max_accuracy_drop, paired)
-
-
-def is_accepted_loss(drop: float | None, limit: float, paired: Paired | None = None) -> bool:
-    """The same with the limit itself, in points."""
-    if drop is None or drop <= limit + 1e-9:  # 2.0 as a difference of shares may be a hair more
-        return True
-    return paired is not None and paired.excuses(drop)
-
-
-def chance_note(name: str, compared: Comparison, options: ConvertOptions) -> str | None:
-    """What to say of a file that is accepted although it loses more than it may; None of any other."""
-    paired, drop = compared.paired, compared.accuracy_drop
-    if is_accepted(drop, options) or not is_accepted(drop, options, paired):
+    loss = Loss.of(compared)
+    if loss.is_accepted(limit):
         return None
+    if loss.drop is not None and loss.drop > limit and not loss.may_be_chance:
+        return (
+            f"{name} loses {loss.drop:.1f} points on the {compared.accuracy.images} test pictures, more than the "
+            f"{limit:g} allowed, and was not kept"
+        )
+    lost = "" if loss.drop is None else f", whatever its accuracy (it loses {loss.drop:.1f} points)"
     return (
-        f"{name} loses {drop:.1f} points, more than the {options.max_accuracy_drop:g} allowed, and is "
-        f"kept: {len(paired.worse)} of {compared.accuracy.images} test pictures got worse and {len(paired.better)} "
-        f"better, which chance alone gives in {paired.chance:.0%} of all cases; more test pictures would tell"
+        f"{name} gives the model's own answer to {compared.top1_agreement:.0%} of {loss.pictures} pictures only: it "
+        f"has collapsed{lost}, and was not kept"
     )
 
 
-def remark(name: str, compared: Comparison, options: ConvertOptions) -> str | None:
-    """What a user should know of a file that passed."""
-    if note := chance_note(name, compared, options):
-        return note
-    if compared.top1_agreement < _USUAL_AGREEMENT:
-        return (
-            f"{name} gives the model's own answer to {compared.top1_agreement:.0%} of the pictures only: "
+def remarks(name: str, compared: Comparison, limit: float) -> list[str]:
+    """All that a user should know of a file that passed."""
+    return remarks_in(name, compared.to_json(), limit)
+
+
+def remarks_in(name: str, entry: Mapping[str, Any], limit: float) -> list[str]:
+    """The same of what ``Comparison.to_json`` gave."""
+    loss, said = Loss.from_json(entry), []
+    if loss.drop is not None and loss.drop > limit and loss.is_accepted(limit):
+        paired = Paired.from_json(entry["changed"])
+        said.append(
+            f"{name} loses {loss.drop:.1f} points, more than the {limit:g} allowed, and is "
+            f"kept: {len(paired.worse)} of {entry['accuracy']['images']} test pictures got worse and "
+            f"{len(paired.better)} better, which chance alone gives in {paired.chance:.0%} of all cases; more test "
+            "pictures would tell"
+        )
+    if loss.agreement < USUAL_AGREEMENT and loss.is_accepted(limit):
+        said.append(
+            f"{name} gives the model's own answer to {entry['top1_agreement']:.0%} of the pictures only: "
             "try it on pictures that you know"
         )
-    return None
+    return said

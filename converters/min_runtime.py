@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from runtime.errors import ModelError, UsageError
 from runtime.file_kind import shown
 from runtime.model_file import ModelFile, OperatorUse
-from runtime.op_versions import COMPLETE_UP_TO, first_release, newness, release_key, too_new_for
+from runtime.op_versions import COMPLETE_UP_TO, first_release, known_releases, newness, release_key, too_new_for
 
 LITERT = "litert"
 """Any file that today's ai-edge-litert runs: it has all operators, and its own release numbers say nothing of them."""
+
+
+def _ranges(releases: tuple[tuple[int, int], ...]) -> str:
+    """Releases in words: those of one major number have no gaps."""
+    majors = sorted({major for major, _ in releases})
+    minors = {major: [minor for of, minor in releases if of == major] for major in majors}
+    return " and ".join(f"{major}.{min(found)} to {major}.{max(found)}" for major, found in minors.items())
+
+
 # Operators that appear in newer versions only for what one kind of file asks of them, and what avoids it.
 _PER_CHANNEL = ("FULLY_CONNECTED", 12)
 _OTHER_KINDS = {
@@ -21,6 +30,7 @@ _OTHER_KINDS = {
     "float16": "float32, which is always written",
 }
 # Operators that a model was built with are in every kind of file.
+_KNOWN = f"known are litert, {_ranges(known_releases())}"
 _CUSTOM = "build the model from TensorFlow Lite's own operators"
 
 
@@ -47,14 +57,16 @@ class MinRuntime:
         plain = text.strip().lower()
         if plain == LITERT:
             return cls(None)
-        try:
-            key = release_key(plain)
-            if not all(part.isdigit() for part in plain.split(".")) or len(plain.split(".")) > 3:
-                raise ValueError
-        except ValueError:
+        parts = plain.split(".")
+        if not all(part.isascii() and part.isdecimal() and len(part) < 4 for part in parts) or len(parts) > 3:
             raise UsageError(
-                f"--min-runtime must be litert or a TensorFlow release such as 2.14, not {shown(text)!r}"
-            ) from None
+                f"--min-runtime must be litert or a TensorFlow release such as 2.14, not {shown(text)!r}; {_KNOWN}"
+            )
+        key = release_key(plain)
+        if key[:2] not in known_releases():
+            raise UsageError(
+                f"--min-runtime {shown(plain)}: no such release of TensorFlow Lite is known here; {_KNOWN}"
+            )
         return cls(".".join(map(str, key)))
 
     @property

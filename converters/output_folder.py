@@ -11,7 +11,7 @@ from types import MappingProxyType
 from converters.bundle import EXPORT_PAGE, REPORT_FILE
 from converters.formats.coreml import SUFFIX, check_coreml_folder
 from converters.formats.saved_model import FOLDER_ENDING, check_saved_model_folder
-from converters.kinds import MIXED
+from converters.kinds import CALIBRATED, MIXED
 from converters.options import ConvertOptions
 from converters.other_formats import names_of
 from converters.prove import file_stem
@@ -88,5 +88,6 @@ def planned_names(spec: ModelSpec, options: ConvertOptions) -> dict[str, str]:
     kinds = [*options.kinds, *((MIXED, "int16x8") if "int8" in options.kinds else ())]  # in the place of int8
     names = dict.fromkeys((REPORT_FILE, EXPORT_PAGE), "toolkit convert")
     names |= {f"{stem}_{kind}.tflite": f"the {kind} file" for kind in kinds}
-    names |= {f"{stem}_{kind}{PLOT_ENDING}": "--explain" for kind in options.calibrated if options.explain}
+    drawn = [kind for kind in kinds if kind in CALIBRATED or kind == MIXED] if options.explain else []
+    names |= {f"{stem}_{kind}{PLOT_ENDING}": "--explain" for kind in drawn}
     return names | {name: f"--formats {form}" for form in options.formats for name in names_of(form, spec, stem)}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from converters.gate import is_accepted, remark
+from converters.gate import refusal
 from converters.metadata import add_metadata
 from converters.options import ConvertOptions
 from converters.reference import Reference
@@ -19,6 +19,10 @@ from runtime.spec import ModelSpec
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]+')
 # Bytes of a file's name before its ending; file systems take 255 in all.
 _LONGEST_NAME = 200
+_ADVICE = (
+    "; try more calibration pictures (toolkit train --calibration-images 500), another architecture "
+    "(EfficientNet-Lite is made for int8), the float32 file, or allow it with --max-accuracy-drop"
+)
 
 
 class RejectedError(ModelError):
@@ -57,8 +61,8 @@ class Prover:
         path.write_bytes(add_metadata(content, self.spec, self.options.text, self.translations))
         return path
 
-    def prove(self, kind: str, content: bytes, in_out: str | None = None) -> ExportResult:
-        """Add metadata, look through the file, run it, compare.
+    def measure(self, kind: str, content: bytes, in_out: str | None = None) -> ExportResult:
+        """Add metadata, look through the file, run it, compare; what it loses is the caller's to judge.
 
         Args:
             kind: of the file.
@@ -66,13 +70,12 @@ class Prover:
             in_out: what it must take and give; None takes what it does.
 
         Raises:
-            RejectedError: it loses too much.
             ModelError: it does not run, is not what its kind says, or is too new for the oldest runtime asked for.
         """
         path = self.file(kind, content)
         self.notify(f"Checking {path.name} on {len(self.reference.scores)} pictures")
         oldest = self.options.min_runtime
-        result = verify_file(
+        return verify_file(
             path,
             kind,
             self.reference,
@@ -80,11 +83,20 @@ class Prover:
             io=in_out,
             minimum=oldest,
         )
-        if not is_accepted(result.accuracy_drop, self.options, result.paired):
-            raise RejectedError(_advice(result, self.options), result)
-        if said := remark(path.name, result, self.options):
-            self.notify(said)
+
+    def judge(self, result: ExportResult) -> ExportResult:
+        """Give back a file that may be handed over.
+
+        Raises:
+            RejectedError: it loses too much.
+        """
+        if refused := refusal_with_advice(result, self.options.max_accuracy_drop):
+            raise RejectedError(refused, result)
         return result
+
+    def prove(self, kind: str, content: bytes, in_out: str | None = None) -> ExportResult:
+        """Measure and judge."""
+        return self.judge(self.measure(kind, content, in_out))
 
 
 def file_stem(spec: ModelSpec) -> str:
@@ -93,14 +105,7 @@ def file_stem(spec: ModelSpec) -> str:
     return plain.encode(errors="replace")[:_LONGEST_NAME].decode(errors="ignore")
 
 
-def _advice(result: ExportResult, options: ConvertOptions) -> str:
-    text = (
-        f"{result.path.name} loses {result.accuracy_drop:.1f} points on the {result.accuracy.images} test pictures, "
-        f"more than the {options.max_accuracy_drop:g} allowed, and was not kept"
-    )
-    if result.kind == "int8":
-        text += (
-            "; try more calibration pictures (toolkit train --calibration-images 500), another architecture "
-            "(EfficientNet-Lite is made for int8), the float32 file, or allow it with --max-accuracy-drop"
-        )
-    return text
+def refusal_with_advice(result: ExportResult, limit: float) -> str | None:
+    """Why a file is not kept, and what helps; None where it is."""
+    refused = refusal(result.path.name, result, limit)
+    return refused + _ADVICE if refused and result.kind == "int8" else refused

@@ -18,7 +18,7 @@ from converters.formats import c_array
 from converters.formats.arena import run_micro
 from converters.formats.dense_per_tensor import per_tensor_dense
 from converters.formats.lean_model import lean_model
-from converters.gate import is_accepted, remark
+from converters.gate import refusal, remarks
 from converters.metadata import add_metadata
 from converters.options import ConvertOptions
 from converters.paired import Paired
@@ -71,24 +71,20 @@ def write_proved(
         "proof": {"bytes": len(lean), "sha256": hashlib.sha256(lean).hexdigest()} | run.to_json(),
         "micro": None,
     }
-    remarks = [remark("the model in the C++ source", run, options)]
+    said = remarks("the model in the C++ source", run, options.max_accuracy_drop)
     if found is not None:
         version, compared = found
         _check("on tflite-micro the model in the C++ source", compared, options)
         told["micro"] = {"interpreter": f"tflite-micro {version}", "images": len(compared.scores)} | compared.to_json()
-        remarks.append(remark("on tflite-micro the model in the C++ source", compared, options))
-    if message := "; ".join(text for text in remarks if text):
-        told["message"] = message
+        said += remarks("on tflite-micro the model in the C++ source", compared, options.max_accuracy_drop)
+    if said:
+        told["message"] = "; ".join(said)
     return c_array.write(lean, spec, folder, "int8", python), told
 
 
 def _check(name: str, compared: Comparison, options: ConvertOptions) -> None:
-    if not is_accepted(compared.accuracy_drop, options, compared.paired):
-        raise ModelError(
-            f"{name} loses {compared.accuracy_drop:.1f} points on {compared.accuracy.images} test pictures, more than "
-            f"the {options.max_accuracy_drop:g} allowed, and was not kept; try another architecture, or allow it with "
-            "--max-accuracy-drop"
-        )
+    if refused := refusal(name, compared, options.max_accuracy_drop):
+        raise ModelError(f"{refused}; try another architecture, or allow it with --max-accuracy-drop")
 
 
 def _on_micro(path: Path, lean: bytes, reference: Reference, python: str) -> tuple[str, Comparison] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,12 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from converters.bundle import REPORT_FILE, TestPictures
-from converters.digests import digest_of
-from converters.gate import chance_note, is_accepted
-from converters.kinds import MIXED
+from converters.gate import remarks
+from converters.loss import Loss
 from converters.options import ConvertOptions
-from converters.paired import Paired
 from converters.reference import Reference
+from converters.report_shape import is_sound
 from converters.verify import ExportResult
 from runtime.spec import ModelSpec
 from runtime.versions import package_version
@@ -23,9 +21,7 @@ from runtime.versions import package_version
 #: 1 had no labels, one latency, and operators as texts.
 REPORT_VERSION = 2
 # Change it when the same bundle and options would give other files, or figures that an older report has not.
-_RECIPE = 4
-# What each entry of a report must say to be used again.
-_NEEDED = {"kind", "sha256", "accuracy_drop", "changed", "accepted", "made_with"}
+_RECIPE = 5
 _PACKAGES = ("edge-export-toolkit", "tensorflow", "tensorflow-cpu", "ai-edge-litert", "tflite-runtime")
 
 
@@ -81,13 +77,14 @@ def make_report(
         "files": [
             result.to_json()
             | {
-                "accepted": is_accepted(result.accuracy_drop, options, result.paired),
+                "accepted": Loss.of(result).is_accepted(options.max_accuracy_drop),
+                "max_accuracy_drop": options.max_accuracy_drop,
                 "made_with": options.made_with(result.kind),
             }
             for result in results
         ],
         "formats": [],
-        "notes": [note for result in results if (note := chance_note(result.path.name, result, options))],
+        "notes": [note for r in results for note in remarks(r.path.name, r, options.max_accuracy_drop)],
         "test_scores": [
             {"sha256": digest}
             | ({"class_ids": pictures.truth[row].nonzero()[0].tolist()} if row < len(pictures.truth) else {})
@@ -102,119 +99,16 @@ def report_bytes(report: dict[str, Any]) -> bytes:
     return (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
 
 
-def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> dict[str, Any] | None:
-    """The report of an earlier conversion that gave all that is asked for now, with its files unchanged."""
-    report = read_report(target)
-    if report is None or report["made_from"] != key:
-        return None
-    entries = {entry["kind"]: entry for entry in report["files"]}
-    for wanted_kind in options.kinds:
-        kind = _stand_in(report, wanted_kind, options)
-        entry = entries.get(kind)
-        if entry is None or not _is_accepted(entry, options) or not _is_intact(target, entry):
-            return None
-        if entry["made_with"] != options.made_with(kind):
-            return None
-    formats = {entry["format"]: entry for entry in report["formats"]}
-    for name in options.formats:
-        if name not in formats or formats[name]["made_with"] != options.made_with(name):
-            return None
-        if not _is_whole(target, formats[name]) or not _is_proved(formats[name], options):
-            return None
-    wanted = [
-        entry
-        for entry in report["files"]
-        if entry["kind"] in options.kinds or (entry["accepted"] and _is_intact(target, entry))
-    ]
-    return report | {"files": wanted, "formats": [e for e in report["formats"] if _is_whole(target, e)]}
-
-
-def carry_over(report: dict[str, Any], target: Path, options: ConvertOptions) -> dict[str, Any]:
-    """Add files of kinds that were not asked for now but lie there, made from the same bundle and accepted."""
-    earlier = read_report(target)
-    if earlier is None or earlier["made_from"] != report["made_from"]:
-        return report
-    made = {entry["kind"] for entry in report["files"]}
-    kept = [
-        entry
-        for entry in earlier["files"]
-        if entry["kind"] not in options.kinds
-        and entry["kind"] not in made
-        and not (entry["kind"] == MIXED and "int8" in options.kinds)
-        and entry["accepted"]
-        and _is_intact(target, entry)
-    ]
-    old = {row["sha256"]: row for row in earlier.get("test_scores", ())}
-    scores = [
-        row | {e["kind"]: old[row["sha256"]][e["kind"]] for e in kept if e["kind"] in old.get(row["sha256"], {})}
-        for row in report["test_scores"]
-    ]
-    fresh = {entry["format"] for entry in report["formats"]} | set(options.formats)
-    formats = [e for e in earlier["formats"] if e["format"] not in fresh and _is_whole(target, e)]
-    return report | {
-        "files": report["files"] + kept,
-        "formats": report["formats"] + formats,
-        "test_scores": scores,
-    }
-
-
 def read_report(target: Path) -> dict[str, Any] | None:
     """The report in a folder; None where there is none that this version wrote."""
     report = _any_report(target)
-    if report is None or report["schema_version"] != REPORT_VERSION or "made_from" not in report:
-        return None
-    try:
-        for entry in report["files"]:
-            Paired.from_json(entry["changed"])
-            if not entry.keys() >= _NEEDED:
-                return None
-        if not all(entry.keys() >= {"format", "files", "made_with"} for entry in report["formats"]):
-            return None
-        for run in (run for entry in report["formats"] for run in _proofs(entry)):
-            Paired.from_json(run["changed"])
-            if "accuracy_drop" not in run:
-                return None
-        if not isinstance(report["test_scores"], list) or not report["trained"].keys() >= {"accuracy", "unknown"}:
-            return None
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
-    return report
-
-
-def _stand_in(report: dict[str, Any], kind: str, options: ConvertOptions) -> str:
-    """The kind that was taken in the place of one that lost too much under the same limit."""
-    if kind == "int8" and report["max_accuracy_drop"] == options.max_accuracy_drop:
-        return report.get("int8_stand_in") or kind
-    return kind
-
-
-def _is_accepted(entry: dict[str, Any], options: ConvertOptions) -> bool:
-    return is_accepted(entry["accuracy_drop"], options, Paired.from_json(entry["changed"]))
-
-
-def _is_proved(entry: dict[str, Any], options: ConvertOptions) -> bool:
-    """Whether another format loses no more than it may now, where it is held to that."""
-    return all(_is_accepted(run, options) for run in _proofs(entry))
-
-
-def _proofs(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    return [run for run in (entry.get("proof"), entry.get("micro")) if run is not None]
-
-
-def _is_whole(target: Path, entry: dict[str, Any]) -> bool:
-    """Whether the files of another format lie there as they were written."""
-    parts = [(target / part["file"], part["sha256"]) for part in entry["files"]]
-    return all(path.exists() and digest_of(path) == digest for path, digest in parts)
-
-
-def _is_intact(target: Path, entry: dict[str, Any]) -> bool:
-    path = target / entry["file"]
-    return path.is_file() and bool(_sha256(path) == entry["sha256"])
+    return report if report is not None and report["schema_version"] == REPORT_VERSION and is_sound(report) else None
 
 
 def _any_report(target: Path) -> dict[str, Any] | None:
     """The report that this or an earlier version wrote."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # no file, no JSON, edited by hand
+    # No file, no JSON, edited by hand.
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         report: dict[str, Any] = json.loads((target / REPORT_FILE).read_bytes())
         known = report["schema_version"] in range(1, REPORT_VERSION + 1)
         # A name only: what stands in it is removed and read.
@@ -237,7 +131,3 @@ def _is_plain(name: str) -> bool:
 def _all_files(report: dict[str, Any]) -> list[dict[str, Any]]:
     """The entries of all files, those of other formats too."""
     return [*report["files"], *(part for entry in report.get("formats", ()) for part in entry["files"])]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

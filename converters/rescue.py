@@ -6,28 +6,32 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from converters.kinds import OF_INT8
+from converters.loss import Loss
 from converters.make import Maker
+from converters.min_runtime import require_runtime
 from converters.options import ConvertOptions
 from converters.prove import Prover
 from converters.quantization.balanced import balanced_network
-from converters.quantization.choice import Choice, Loss
+from converters.quantization.choice import Choice
 from converters.quantization.ladder import Request, best_int8
 from converters.quantization.qat import finetune_quantized
 from converters.ranges import Ranges
-from converters.verify import ExportResult, run_file
+from converters.verify import run_file
+from runtime.model_file import ModelFile
 
 
-def rescue(maker: Maker, prover: Prover, first: bytes, options: ConvertOptions) -> tuple[Choice, ExportResult | None]:
+def rescue(maker: Maker, prover: Prover, first: bytes, options: ConvertOptions) -> Choice:
     """Try other ways until a file loses no more than it may.
 
     Args:
         maker: of the conversion.
         prover: of the conversion.
-        first: the int8 file that was refused, without metadata.
+        first: the int8 file that loses more, without metadata.
         options: of the conversion.
 
-    Returns:
-        What was chosen, and the proof of its file; None where it was refused too.
+    Raises:
+        ModelError: no file came of any of them.
     """
     preprocessing = prover.spec.preprocessing
 
@@ -43,19 +47,15 @@ def rescue(maker: Maker, prover: Prover, first: bytes, options: ConvertOptions) 
         first=first,
         more_images=maker.all_images,
         balance=balanced_network,
+        integers_only=bool(OF_INT8 & set(options.formats)),
         finetune=finetune if options.qat else None,
     )
 
     def judge(content: bytes) -> Loss:
         path = prover.file("attempt", content)
+        require_runtime(ModelFile.read(path), "int8", options.min_runtime)
         run = run_file(path, prover.reference)
         path.unlink()
-        if run.accuracy_drop is None:
-            return Loss((1 - run.top1_agreement) * 100)
-        return Loss(run.accuracy_drop, run.paired.excuses(run.accuracy_drop))
+        return Loss.of(run)
 
-    choice = best_int8(request, judge, options.max_accuracy_drop, prover.notify)
-    if not choice.attempt.accepted:
-        return choice, None
-    in_out = options.in_out if choice.attempt.kind == "int8" else None
-    return choice, prover.prove(choice.attempt.kind, choice.content, in_out)
+    return best_int8(request, judge, options.max_accuracy_drop, prover.notify)

@@ -13,8 +13,8 @@ import numpy as np
 
 from converters import floor
 from converters.against import Against
-from converters.gate import is_accepted_loss
 from converters.kinds import KINDS, MIXED
+from converters.loss import USUAL_AGREEMENT, Loss
 from converters.min_runtime import DEFAULT_MIN_RUNTIME, MinRuntime, require_runtime
 from converters.processes import run_in_process
 from converters.reference import Reference
@@ -33,8 +33,6 @@ from runtime.spec import LabelList, Preprocessing
 # Scores of an integer file differ by some hundredths between interpreters and processors that round otherwise.
 _SAME_SCORES = 0.05
 _DEFAULT_DROP = 2.0
-# Share of pictures with the trained model's answer that a sound file reaches; it judges where nobody knows the truth.
-_LEAST_AGREEMENT = 0.9
 
 
 @dataclass(frozen=True)
@@ -203,12 +201,12 @@ class _Work:
     def is_accurate(self) -> None:
         limit = self.options.max_accuracy_drop
         if limit is None:
-            limit = float(self.report["max_accuracy_drop"]) if self.report and self.entry else _DEFAULT_DROP
+            limit = float(self.entry["max_accuracy_drop"]) if self.entry else _DEFAULT_DROP
         for run in self.runs:
             name = "accuracy" if run is self.runs[0] else f"accuracy on {floor.INTERPRETER}"
             if not run.accuracy.images:
                 unknown = "the true labels of the pictures are not known"
-                if self.against.scores is not None and run.top1_agreement < _LEAST_AGREEMENT:
+                if self.against.scores is not None and run.top1_agreement < USUAL_AGREEMENT:
                     few = f"{unknown}, and only {run.top1_agreement:.1%} of them get the trained model's answer"
                     self._note(name, "failed", few)
                 else:
@@ -216,7 +214,7 @@ class _Work:
             elif self.against.scores is None:
                 self._note(name, "ok", f"{run.accuracy}; no trained model to compare with")
             else:
-                good = is_accepted_loss(run.accuracy_drop, limit, run.paired)
+                good = Loss.of(run).is_accepted(limit)
                 self._note(name, "ok" if good else "failed", _accuracy_text(run, limit))
 
     def answers_as_before(self) -> None:
@@ -252,6 +250,8 @@ def _accuracy_text(run: Run, limit: float) -> str:
     if (run.accuracy_drop or 0) > limit:
         text += f"; more than the {limit:g} allowed"
         text += ", but so few pictures may be chance" if run.paired.excuses(run.accuracy_drop or 0) else ""
+    if Loss.of(run).has_collapsed(limit):
+        text += f"; only {run.top1_agreement:.1%} of the pictures get the trained model's answer: it has collapsed"
     return text
 
 

@@ -245,6 +245,11 @@ def _parse(table: str) -> dict[tuple[str, int], tuple[int, int, int]]:
 _FIRST_RELEASE = _parse(_RELEASES)
 
 
+def known_releases() -> tuple[tuple[int, int], ...]:
+    """Major and minor numbers of the releases that the table speaks of, oldest first."""
+    return tuple(sorted({release[:2] for release in _FIRST_RELEASE.values()}))
+
+
 def first_release(name: str, version: int) -> str | None:
     """The first release that runs a built-in operator.
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from converters.bundle import MODEL_FILE, ModelBundle
 from converters.metadata import add_metadata
 from converters.options import ConvertOptions
-from converters.report import export_key, up_to_date
+from converters.report import export_key
 from converters.source import BundleSource
+from converters.up_to_date import up_to_date
 from runtime.errors import ModelError, UsageError
 from runtime.file_kind import shown
 from runtime.spec import SPEC_FILE_NAME

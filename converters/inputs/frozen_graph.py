@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from converters.inputs.graph import Graph
-from converters.inputs.graph_ends import Ends, find_ends
+from converters.inputs.graph_ends import Ends, answer_behind, find_ends
 from converters.inputs.graph_session import GraphRunner
 from converters.inputs.hints import Hints
 from converters.inputs.labels import choose_labels
@@ -35,6 +35,8 @@ def load(path: Path, hints: Hints, notify: Notify) -> Predictor:
     preprocessing, reason = choose_preprocessing(hints, ends.size, ends.range, name)
     runner = GraphRunner(graph, ends, preprocessing, name)
     notify(f"model: {name}; {shown(str(ends.entry))} -> {shown(str(ends.exit))}; {reason}")
+    if hints.output_layer is None and (answer := answer_behind(graph, ends.exit)) is not None:
+        notify(f"the graph makes an answer of its scores with {answer}; the scores before it are taken")
     return with_labels(runner, ends, preprocessing, path, hints, notify)
 
 

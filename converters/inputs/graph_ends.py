@@ -9,7 +9,9 @@ from converters.inputs.graph import Graph, TensorName, function_behind, function
 from converters.inputs.graph_values import Factors, factors_back, first_factor, size_constant
 from converters.inputs.hints import Hints
 from converters.inputs.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, range_before
+from converters.tensorflow import import_tensorflow
 from runtime.errors import ModelError
+from runtime.file_kind import shown
 
 # retrain.py's default of --final_tensor_name, and label_image.py's of --output_layer.
 _USUAL_OUTPUTS = ("final_result", "InceptionV3/Predictions/Reshape_1")
@@ -20,6 +22,10 @@ _LOGITS = ("MatMul", "BiasAdd", "Add", "AddV2", "Conv2D")
 _FAR = 30
 _PROBABILITY = ("Softmax", "Sigmoid")
 _PASS_ON = ("Identity", "Reshape", "Squeeze", "StopGradient")
+# What makes an answer of the scores: programs of TensorFlow 1 had it in the graph.
+_ANSWERS = ("ArgMax", "ArgMin", "Max", "TopK", "TopKV2", "InTopK", "InTopKV2")
+# What may stand behind that.
+_BEHIND_ANSWERS = (*_PASS_ON, "Cast", "ToInt32", "ExpandDims")
 _PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 _RESIZES = ("ResizeBilinear", "ResizeBicubic", "ResizeNearestNeighbor", "ResizeArea")
 _DECODERS = ("DecodeJpeg", "DecodeAndCropJpeg", "DecodePng", "DecodeBmp", "DecodeGif", "DecodeImage")
@@ -75,6 +81,12 @@ def describe_ends(graph: Graph, entry: TensorName, exit_: TensorName, name: str)
     Raises:
         ModelError: the one does not lead to the other, or does not take pictures.
     """
+    if graph.nodes[exit_.node].op in _ANSWERS:
+        (scores, *_) = graph.sources(graph.nodes[exit_.node])
+        raise ModelError(
+            f"{name}: {shown(exit_.node)} ({graph.nodes[exit_.node].op}) gives an answer and not the scores behind it; "
+            f"--output-layer {shown(scores)} gives these"
+        )
     if entry.node not in graph.ancestors([exit_.node]):
         raise ModelError(f"{name}: {entry.node} does not lead to {exit_.node}; --input-layer names another input")
     node = graph.nodes[entry.node]
@@ -83,7 +95,7 @@ def describe_ends(graph: Graph, entry: TensorName, exit_: TensorName, name: str)
         kind = node.attr["dtype"].type
         if not _takes_pictures(node):
             raise ModelError(
-                f"{name}: {entry.node} takes no pictures (1, height, width, 3) of float32 or uint8; "
+                f"{name}: {_why_not(node)}; it must take pictures (1, height, width, 3) of float32 or uint8; "
                 "--input-layer names another input"
             )
     size = _declared_size(node)
@@ -103,7 +115,8 @@ def _find_output(graph: Graph, name: str) -> str:
     found = sorted(tip for tip in tips if tip is not None)
     if not found:  # a network that ends in logits
         silent = ("Const", "NoOp", "Assert", *_PLACEHOLDERS)
-        found = [n for n, node in graph.nodes.items() if not graph.consumers[n] and node.op not in silent]
+        ends = [n for n, node in graph.nodes.items() if not graph.consumers[n] and node.op not in silent]
+        found = list(dict.fromkeys(_before_answer(graph, n) or n for n in ends))
     if len(found) != 1:
         raise ModelError(
             f"{name}: it is not clear which node gives the scores ({names(found)}); name it: --output-layer"
@@ -112,15 +125,34 @@ def _find_output(graph: Graph, name: str) -> str:
 
 
 def _tip(graph: Graph, name: str) -> str | None:
-    """Where a value ends that is only handed on; None where something is computed from it."""
+    """Where a value ends that is only handed on, or answers are made of; None where more is computed from it."""
     seen = {name}
-    while followers := [n for n in graph.consumers[name] if n not in seen]:
+    while followers := [n for n in graph.consumers[name] if n not in seen and graph.nodes[n].op not in _ANSWERS]:
         passing = [n for n in followers if graph.nodes[n].op in _PASS_ON]
         if len(passing) != len(followers):
             return None
         name = passing[0]
         seen.add(name)
     return name
+
+
+def _before_answer(graph: Graph, name: str) -> str | None:
+    """The scores that an answer at the end of a graph is made of; None where it ends in something else."""
+    for _ in range(_FAR):
+        node = graph.nodes.get(name)
+        sources = [] if node is None else graph.sources(node, control=False)
+        if node is None or not sources or node.op not in (*_ANSWERS, *_BEHIND_ANSWERS):
+            return None
+        if node.op in _ANSWERS:
+            return sources[0]
+        name = sources[0]
+    return None
+
+
+def answer_behind(graph: Graph, exit_: TensorName) -> str | None:
+    """In words the operation that makes an answer of the scores, where the graph has one."""
+    found = next((graph.nodes[n] for n in graph.consumers[exit_.node] if graph.nodes[n].op in _ANSWERS), None)
+    return None if found is None else f"{shown(found.name)} ({found.op})"
 
 
 def _is_probability(graph: Graph, name: str) -> bool | None:
@@ -156,19 +188,43 @@ def _find_input(graph: Graph, output: str, name: str) -> str:
     if len(found) != 1:
         usual = [n for n in _USUAL_INPUTS if n in found or (not found and n in before)]
         found = usual[:1] or found
-    if len(found) != 1:
+    if len(found) == 1:
+        return found[0]
+    others = [_why_not(node) for node in nodes if node.op in _PLACEHOLDERS and not _takes_pictures(node)]
+    if not found and others:
         raise ModelError(
-            f"{name}: it is not clear which node takes the picture ({names(found)}); name it: --input-layer"
+            f"{name}: nothing in it takes pictures (1, height, width, 3) of float32 or uint8: {'; '.join(others[:3])}; "
+            "--input-layer names the place in the graph where they are so"
         )
-    return found[0]
+    raise ModelError(f"{name}: it is not clear which node takes the picture ({names(found)}); name it: --input-layer")
 
 
 def _takes_pictures(node: Any) -> bool:
-    shape = node.attr["shape"].shape
+    dims = [dim.size for dim in node.attr["shape"].shape.dim]
     if node.attr["dtype"].type not in (_FLOAT, _UINT8):
         return False
     # No dimensions: either not known, or a scalar in graphs of TensorFlow 1.0, which is not known either.
-    return not shape.dim or (len(shape.dim) == 4 and shape.dim[3].size in (3, -1) and shape.dim[0].size in (1, -1))
+    return not dims or (len(dims) == 4 and dims[3] in (3, -1) and dims[0] in (1, -1) and not _channels_first(dims))
+
+
+def _channels_first(dims: list[int]) -> bool:
+    return len(dims) == 4 and dims[1] in (1, 3) and dims[3] != 3
+
+
+def _why_not(node: Any) -> str:
+    """What an input takes that takes no pictures, and what that means, in words."""
+    dims = [dim.size for dim in node.attr["shape"].shape.dim]
+    kind = import_tensorflow().dtypes.as_dtype(node.attr["dtype"].type or _FLOAT).name
+    said = f"{shown(node.name)} takes {kind} ({', '.join(str(d) if d >= 0 else 'any' for d in dims)})"
+    if _channels_first(dims):
+        return f"{said}, channels first (NCHW): freeze the model with channels last"
+    if len(dims) == 4 and dims[3] == 1:
+        return f"{said}, grey pictures: train the model with three channels"
+    if len(dims) == 4 and dims[3] not in (3, -1):
+        return f"{said}, pictures of {dims[3]} channels"
+    if len(dims) == 4 and dims[0] not in (1, -1):
+        return f"{said}, {dims[0]} pictures at a time: freeze the model for one, or any number"
+    return said
 
 
 def _declared_size(node: Any) -> tuple[int | None, int | None]:

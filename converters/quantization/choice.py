@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from converters.loss import Loss
 
 Kind = Literal["int8", "mixed", "int16x8"]
 # Files whose sizes differ by no more than this share are of one size: they differ in scales and biases.
 _SAME_SIZE = 0.01
-# A drop is a difference of shares: 2.0 may come as a hair more.
-_HAIR = 1e-9
-
-
-@dataclass(frozen=True)
-class Loss:
-    """What a file loses against the trained model.
-
-    Attributes:
-        drop: points of accuracy (per cent) on the check pictures, or of agreement where their truth is not known.
-        may_be_chance: whether the pictures that got worse are so few that nothing is sure; see ``converters.paired``.
-    """
-
-    drop: float
-    may_be_chance: bool = False
-
-    def is_within(self, limit: float) -> bool:
-        """Whether it is no more than so many points, chance aside."""
-        return self.drop <= limit + _HAIR
-
-    def __str__(self) -> str:
-        verb = "loses" if self.drop >= 0 else "gains"
-        return f"{verb} {abs(self.drop):.1f} points" + (", which may be chance" if self.may_be_chance else "")
 
 
 @dataclass(frozen=True)
@@ -43,7 +22,7 @@ class Attempt:
         size: bytes; 0 where no file came of it.
         loss: None where no file came of it.
         error: why not, in one line.
-        accepted: whether the loss is within the limit, or may be chance.
+        accepted: whether the file may be handed over; see ``converters.loss``.
         kept_wide: names of the float tensors whose layers a mixed file keeps in float.
     """
 
@@ -62,6 +41,7 @@ class Attempt:
             "kind": self.kind,
             "bytes": self.size,
             "accuracy_drop": None if self.loss is None else self.loss.drop,
+            "agreement": None if self.loss is None else self.loss.agreement,
             "may_be_chance": self.loss is not None and self.loss.may_be_chance,
             "error": self.error or None,
             "accepted": self.accepted,
@@ -75,12 +55,14 @@ class Choice:
 
     Attributes:
         content: a ``.tflite`` file without metadata.
+        network: the float ``.tflite`` file that it was made from: balanced or finetuned ones are none of the model's.
         attempt: how it was made.
         attempts: all that were tried, in order.
         reason: why this one, in a sentence.
     """
 
     content: bytes
+    network: bytes
     attempt: Attempt
     attempts: tuple[Attempt, ...]
     reason: str
@@ -88,31 +70,45 @@ class Choice:
 
 @dataclass
 class Tried:
-    """Attempts, and the file of each, empty where none came of it."""
+    """Attempts; the file of each, empty where none came of it; and the float network that it was made from."""
 
     attempts: list[Attempt] = field(default_factory=list)
     files: list[bytes] = field(default_factory=list)
+    networks: list[bytes] = field(default_factory=list)
 
 
 def choose(tried: Tried, limit: float) -> Choice:
-    """The smallest file within the limit, else of those whose loss may be chance, else the one that loses least."""
+    """The smallest file within the limit, else of those whose loss may be chance, else the one that misses it least."""
     losses = {n: attempt.loss for n, attempt in enumerate(tried.attempts) if attempt.loss is not None}
     within = [n for n, loss in losses.items() if loss.is_within(limit)]
+    excused = [n for n, loss in losses.items() if tried.attempts[n].accepted and loss.is_excused(limit)]
     accepted = [n for n in losses if tried.attempts[n].accepted]
 
-    candidates = within or accepted
-    if candidates:
-        least = min(tried.attempts[n].size for n in candidates)
-        candidates = [n for n in candidates if tried.attempts[n].size <= least * (1 + _SAME_SIZE)]
-    number = min(candidates or losses, key=lambda n: (losses[n].drop, tried.attempts[n].size, n))
-    scheme, drop = tried.attempts[number].scheme, losses[number].drop
+    def rank(n: int) -> tuple[float, float, int, int]:
+        loss = losses[n]
+        return max(0.0, loss.beyond(limit)), loss.drop or 0.0, tried.attempts[n].size, n
+
+    candidates = _smallest(within or excused, tried)
+    number = min(candidates or accepted or losses, key=rank)
+    scheme, loss = tried.attempts[number].scheme, losses[number]
     if within:
         which = "the only file" if len(within) == 1 else f"the smallest of {len(within)} files"
-        reason = f"{scheme}: {which} within {limit:g} points ({losses[number]})"
-    elif accepted:
-        reason = f"{scheme}: loses {drop:.1f} points, more than {limit:g}, on so few pictures that it may be chance"
+        reason = f"{scheme}: {which} within {limit:g} points ({loss})"
+    elif excused:
+        reason = f"nothing that was tried is within {limit:g} points: {scheme} {_on_few(loss)}"
     else:
-        reason = f"{scheme}: loses least, {drop:.1f} points, which is more than {limit:g}"
+        reason = f"nothing that was tried is within {limit:g} points: {scheme} comes nearest, {loss}"
     if number:
-        reason += f"; {tried.attempts[0].scheme} {losses[0]}"
-    return Choice(tried.files[number], tried.attempts[number], tuple(tried.attempts), reason)
+        reason += f"; {tried.attempts[0].scheme} {losses.get(0, 'came to nothing')}"
+    return Choice(tried.files[number], tried.networks[number], tried.attempts[number], tuple(tried.attempts), reason)
+
+
+def _on_few(loss: Loss) -> str:
+    on = f" with so few pictures ({loss.pictures})" if loss.pictures else " with so few pictures"
+    return f"{replace(loss, may_be_chance=False)}, which may be chance{on}"
+
+
+def _smallest(numbers: list[int], tried: Tried) -> list[int]:
+    """Those of one size with the smallest."""
+    least = min((tried.attempts[n].size for n in numbers), default=0)
+    return [n for n in numbers if tried.attempts[n].size <= least * (1 + _SAME_SIZE)]

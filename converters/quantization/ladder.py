@@ -18,7 +18,8 @@ from converters.bias_correction import correct_biases
 from converters.formats.float16 import to_float16
 from converters.formats.tflite import quantize_int8
 from converters.kinds import InOut
-from converters.quantization.choice import Attempt, Choice, Kind, Loss, Tried, choose
+from converters.loss import Loss
+from converters.quantization.choice import Attempt, Choice, Kind, Tried, choose
 from converters.quantization.float_layers import layers_to_keep
 from converters.quantization.layer_errors import layer_errors
 from converters.quantization.typical_ranges import typical_ranges
@@ -50,6 +51,7 @@ class Request:
         first: the int8 file of ``images`` where it is made already.
         more_images: further calibration pictures and ``images``; None where ``images`` are all.
         balance: gives a network that answers the same and has channels of like size; None where it has already.
+        integers_only: whether nothing else will do as long as an int8 file may be kept.
         finetune: gives a float network that answers as well when it is rounded, and its ranges; None leaves it.
     """
 
@@ -61,6 +63,7 @@ class Request:
     first: bytes | None = None
     more_images: NDArray[Any] | None = None
     balance: Callable[[bytes, NDArray[Any], Preprocessing], bytes | None] | None = None
+    integers_only: bool = False
     finetune: Callable[[bytes, NDArray[Any], Ranges], tuple[bytes, Ranges]] | None = None
 
 
@@ -87,26 +90,32 @@ def best_int8(
 
     Returns:
         The smallest file within the limit; else the smallest of those whose loss may be chance; else the one that
-        loses least, whose attempt is not accepted.
+        misses it least, whose attempt may not be accepted.
 
     Raises:
         ModelError: not even plain int8 could be made.
     """
     tried = Tried()
     ladder = _Ladder(request)
-    _climb(ladder.integer_ways(), judge, limit, notify, tried)
+    _climb(ladder, ladder.integer_ways(), judge, limit, notify, tried)
     # In order of what they cost the device: 16-bit activations take tens of times as long on most processors.
     for ways in (ladder.mixed_ways, ladder.wide_ways):
-        if not any(attempt.accepted for attempt in tried.attempts):
-            _climb(ways(), judge, limit, notify, tried)
-    if not any(attempt.accepted and attempt.kind == "int8" for attempt in tried.attempts):
-        _climb(ladder.finetuned_ways(), judge, limit, notify, tried)
+        if not (_within(tried, limit) or (request.integers_only and any(a.accepted for a in tried.attempts))):
+            _climb(ladder, ways(), judge, limit, notify, tried)
+    if "int8" not in _within(tried, limit):
+        _climb(ladder, ladder.finetuned_ways(), judge, limit, notify, tried)
     if not any(tried.files):
         raise ModelError(f"no integer file can be made: {tried.attempts[0].error}")
     return choose(tried, limit)
 
 
+def _within(tried: Tried, limit: float) -> set[Kind]:
+    """The kinds of the files that lose no more than they may."""
+    return {attempt.kind for attempt in tried.attempts if attempt.loss is not None and attempt.loss.is_within(limit)}
+
+
 def _climb(
+    ladder: _Ladder,
     ways: Iterator[_Way],
     judge: Callable[[bytes], Loss],
     limit: float,
@@ -120,29 +129,35 @@ def _climb(
             loss = judge(content)
         except Exception as error:  # whatever comes up in TensorFlow, or an interpreter that refuses the file
             notify(f"{way.scheme}: cannot be made: {first_line(error)}")
-            tried.attempts.append(Attempt(way.scheme, way.kind, 0, None, first_line(error), kept_wide=way.names))
-            tried.files.append(b"")
-            continue
-        accepted = loss.is_within(limit) or loss.may_be_chance
-        attempt = Attempt(way.scheme, way.kind, len(content), loss, "", accepted, way.names)
+            content, attempt = b"", Attempt(way.scheme, way.kind, 0, None, first_line(error), kept_wide=way.names)
+        else:
+            accepted = loss.is_accepted(limit)
+            attempt = Attempt(way.scheme, way.kind, len(content), loss, "", accepted, way.names)
+            notify(f"{way.scheme}: {loss}, {len(content) / 1e6:.2f} MB")
         tried.attempts.append(attempt)
         tried.files.append(content)
-        notify(f"{way.scheme}: {loss}, {len(content) / 1e6:.2f} MB")
-        if loss.is_within(limit):
+        tried.networks.append(ladder.made_from)
+        if attempt.loss is not None and attempt.loss.is_within(limit):
             return
 
 
 class _Ladder:
-    """The ways, made one by one as they are asked for."""
+    """The ways, made one by one as they are asked for.
+
+    Attributes:
+        made_from: the float network of the file that was made last.
+    """
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._float32, self._images = request.float32, request.images
         self._ranges = request.ranges or measure_ranges(request.float32, request.images, request.preprocessing)
         self._int8 = request.first
+        self.made_from = request.float32
 
     def _start_from(self, float32: bytes, images: NDArray[Any]) -> None:
         self._float32, self._images, self._int8 = float32, images, None
+        self.made_from = float32
         self._ranges = measure_ranges(float32, images, self._request.preprocessing)
 
     def integer_ways(self) -> Iterator[_Way]:
@@ -212,6 +227,7 @@ class _Ladder:
             raise AssertionError("asked for without a way to do it")
         # Without corrected biases: the training has seen to the means, and to more than that.
         float32, ranges = self._request.finetune(self._float32, self._images, self._ranges)
+        self.made_from = float32
         return quantize_int8(float32, ranges, self._request.in_out)
 
     def _corrected(self, float32: bytes, ranges: Ranges) -> bytes:

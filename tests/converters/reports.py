@@ -65,6 +65,7 @@ def result(kind: str, reference: Reference, answered: NDArray[np.float32], **cha
         "peak_memory": 12_000_000,
         "largest_score_difference": float(np.abs(answered - reference.scores).max()),
         "top1_agreement": float(same.mean()),
+        "label_agreement": float(same.mean()),
         "unknown": 0,
         "unknown_changed": 0,
         "accuracy": accuracy,

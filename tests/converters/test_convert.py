@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from converters import convert as convert_module
 from converters import make, rescue, source
 from converters.bundle import CALIBRATION_FILE, MODEL_FILE, TEST_IMAGES_FILE, TEST_SPLIT_FILE
 from converters.convert import Conversion, ConversionError, convert
@@ -189,7 +190,9 @@ def spoil_int8(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_that_loses_too_much_is_refused(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil_int8(converted, monkeypatch)
     # Nothing else that is tried is any better.
-    monkeypatch.setattr(rescue, "best_int8", lambda *_: Choice(b"", Attempt("int8", "int8", 0, None), (), "no way"))
+    monkeypatch.setattr(
+        rescue, "best_int8", lambda *_: Choice(b"", b"", Attempt("int8", "int8", 0, None), (), "no way")
+    )
     with pytest.raises(ConversionError) as caught:
         convert(converted, both(max_accuracy_drop=2.0))
     message = str(caught.value)
@@ -224,13 +227,87 @@ def test_what_loses_too_much_is_made_another_way(converted: Path, monkeypatch: p
 
 def test_a_stricter_limit_is_tried_again(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was accepted with a wide limit is no longer up to date under a narrow one."""
-    edit_json(converted / "export" / "export.json", lambda report: report["files"][1].update(accuracy_drop=3.0))
+    export = converted / "export" / "export.json"
+    edit_json(export, lambda report: report["files"][1].update(accuracy_drop=3.0, label_agreement=1.0))
     made = count_conversions(monkeypatch)
-    assert not convert(converted, both(max_accuracy_drop=3.0)).fresh
+    conversion = convert(converted, both(max_accuracy_drop=3.0))
+    assert not conversion.fresh
     assert made == []
-    edit_json(converted / "export" / "export.json", lambda report: report["files"][0].update(accuracy_drop=3.0))
+    report = json.loads(export.read_bytes())
+    assert report == conversion.report
+    assert [report["max_accuracy_drop"], *(e["max_accuracy_drop"] for e in report["files"])] == [3.0] * 3
+    edit_json(export, lambda report: report["files"][0].update(accuracy_drop=3.0))
     convert(converted, ConvertOptions())
     assert made == ["convert_float32"]
+
+
+def test_a_loss_that_may_be_chance_is_tried_again_under_another_limit(
+    converted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was within a wide limit; a narrow one asks for the other ways, once."""
+    worse = {"better": [], "worse": [0], "other": [], "chance": 0.5}
+    lossy = {"accuracy_drop": 3.0, "label_agreement": 0.98, "changed": worse}
+    edit_json(converted / "export" / "export.json", lambda report: report["files"][1].update(lossy))
+    assert not convert(converted, both(max_accuracy_drop=5.0)).fresh
+    monkeypatch.setattr(make, "quantize_int8", lambda *_: (_ for _ in ()).throw(ModelError("made anew")))
+    with pytest.raises(ConversionError, match="made anew"):
+        convert(converted, both(max_accuracy_drop=2.0))
+
+
+def test_only_what_is_missing_is_made(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit_json(converted / "export" / "export.json", lambda report: report.update(int8_attempts=[], int8_choice="why"))
+    before, files = json.loads((converted / "export" / "export.json").read_bytes()), content(converted / "export")
+    made, told = count_conversions(monkeypatch), list[str]()
+    conversion = convert(converted, both(formats=("pb", "c-array")), told.append)
+    assert conversion.fresh
+    assert made == []
+    assert told == ["Loading the trained model", "Converting to pb", "Converting to c-array"]
+    assert conversion.report["files"] == before["files"], "their proofs too"
+    assert conversion.report["test_scores"] == before["test_scores"]
+    assert (conversion.report["int8_attempts"], conversion.report["int8_choice"]) == ([], "why")
+    after = content(converted / "export")
+    assert {"shapes.pb", "shapes_int8_model.cc"} <= after.keys()
+    assert {name: after[name] for name in files if name.endswith(".tflite")} == {
+        name: data for name, data in files.items() if name.endswith(".tflite")
+    }
+    report = convert(converted, ConvertOptions(quantize=("float16",), max_accuracy_drop=ANY_DROP), told.append).report
+    assert [entry["kind"] for entry in report["files"]] == ["float32", "float16", "int8"]
+    assert [entry["format"] for entry in report["formats"]] == ["pb", "c-array"]
+    assert report["int8_choice"] == "why", "int8 was not asked for, and lies there"
+    assert [line for line in told if "Checking" in line] == [told[-1]]
+
+
+def test_layers_of_files_that_are_up_to_date(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, told = count_conversions(monkeypatch), list[str]()
+    conversion = convert(converted, both(explain=True), told.append)
+    assert made == []
+    assert any(line.startswith("What the layers of int8 lose") for line in told)
+    assert "shapes_int8_layers.svg" in content(converted / "export")
+    assert [entry["kind"] for entry in conversion.report["files"]] == ["float32", "int8"]
+
+
+def test_layers_of_the_file_that_was_taken(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of the one that was discarded, whose last layer decides everything by its bias."""
+    spoil_int8(converted, monkeypatch)
+    explained: list[bytes] = []
+    real = convert_module.layer_errors
+    monkeypatch.setattr(convert_module, "layer_errors", lambda c, *a: explained.append(c) or real(c, *a))
+    told: list[str] = []
+    report = convert(converted, both(max_accuracy_drop=2.0, explain=True), told.append).report
+    kind = report["int8_stand_in"]
+    taken = (converted / "export" / f"shapes_{kind}.tflite").read_bytes()
+    (content_explained,) = explained
+    model = unpack_model(content_explained)
+    buffers = [model.buffers[tensor.buffer].data for tensor in model.subgraphs[0].tensors]
+    assert all(np.asarray(data).tobytes() in taken for data in buffers if data is not None)
+    assert f"shapes_{kind}_layers.svg" in content(converted / "export")
+    steps = [line.split()[0] for line in told]
+    assert steps.count("What") == 1
+    assert steps.index("Took") < steps.index("What"), "once it is chosen"
+    monkeypatch.undo()
+    told.clear()
+    convert(converted, both(max_accuracy_drop=2.0, explain=True), told.append)
+    assert any(line.startswith("Converting to int8") for line in told), "what it was made from is not kept"
 
 
 def test_float32_where_int8_fails(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,9 +106,8 @@ def test_what_happens_goes_to_standard_error(
 def test_a_refused_file_is_exit_1_with_the_table(
     converted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("converters.prove.is_accepted", lambda *_: False)
-    monkeypatch.setattr("converters.report.is_accepted", lambda *_: False)
-    monkeypatch.setattr("converters.prove._advice", lambda *_: "loses 50 points")
+    monkeypatch.setattr("converters.loss.Loss.is_accepted", lambda *_: False)
+    monkeypatch.setattr("converters.prove.refusal_with_advice", lambda *_: "loses 50 points")
     assert main(["convert", str(converted), "--output-dir", str(tmp_path / "files")]) == 1
     printed = capsys.readouterr()
     assert "shapes_float32.tflite (refused)" in printed.out

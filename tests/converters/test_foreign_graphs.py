@@ -15,6 +15,7 @@ from PIL import Image
 from converters.formats.frozen_graph import frozen_graph
 from converters.inputs.hints import Hints
 from converters.inputs.open_source import open_source
+from runtime.errors import ModelError
 from runtime.interpreter import LoadedModel
 from runtime.preprocess import normalize
 from tests.converters import old_graphs, small_nets
@@ -174,3 +175,99 @@ def test_bytes_in(tmp_path: Path, labels: Hints, through: str) -> None:
     wanted = np.concatenate([old_graphs.run(path, "image_tensor:0", i[None], output="scores:0") for i in images])
     assert np.abs(scores(images) - wanted).max() < 1e-5
     assert ("CAST" in _operators(source.float32(), tmp_path)) == (through == "more")
+
+
+def rewrite(path: Path, change: Callable[[Any, Any], None]) -> Path:
+    """Change a graph's definition in its file."""
+    from converters.tensorflow import import_tensorflow
+
+    tf = import_tensorflow()
+    definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    change(tf, definition)
+    path.write_bytes(definition.SerializeToString())
+    return path
+
+
+def add_answer(tf: Any, definition: Any, scores: str, cast: bool) -> None:
+    with tf.Graph().as_default() as graph:
+        given = tf.compat.v1.placeholder(tf.float32, [None, 3], name="given")
+        best = tf.argmax(given, 1, name="prediction")
+        if cast:
+            tf.cast(best, tf.int32, name="prediction_int")
+    for node in graph.as_graph_def().node:
+        if node.name != "given":
+            node.input[:] = [scores if source == "given" else source for source in node.input]
+            definition.node.add().CopyFrom(node)
+
+
+@pytest.mark.parametrize("cast", [False, True])
+@pytest.mark.parametrize("ends_in", ["softmax", "logits"])
+def test_scores_before_an_answer(tmp_path: Path, labels: Hints, ends_in: str, cast: bool) -> None:
+    """Graphs of TensorFlow 1 often end in ArgMax."""
+    path = old_graphs.poets_mobilenet(tmp_path / "m.pb")
+    wanted = "probabilities:0" if ends_in == "softmax" else "final_retrain_ops/add:0"
+
+    def change(tf: Any, definition: Any) -> None:
+        (softmax,) = (node for node in definition.node if node.name == "final_result")
+        if ends_in == "softmax":
+            softmax.name = "probabilities"
+        else:
+            definition.node.remove(softmax)
+        add_answer(tf, definition, wanted.partition(":")[0], cast)
+
+    rewrite(path, change)
+    told: list[str] = []
+    source = open_source(path, labels, notify=told.append)
+    images = source.check_pictures().images
+    given = np.concatenate(
+        [
+            old_graphs.run(path, "input:0", normalize(image, source.spec.preprocessing)[None], output=wanted)
+            for image in images
+        ]
+    )
+    if ends_in == "logits":
+        given = np.exp(given) / np.exp(given).sum(axis=1, keepdims=True)
+    assert np.abs(source.scores(images) - given).max() < 1e-5
+    assert any(f"-> {wanted};" in line for line in told)
+    assert "the graph makes an answer of its scores with prediction (ArgMax); the scores before it are taken" in told
+    said = Hints(labels=labels.labels, output_layer="prediction")
+    with pytest.raises(
+        ModelError, match=f"gives an answer and not the scores behind it; --output-layer {wanted[:-2]} "
+    ):
+        open_source(path, said)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "why"),
+    [
+        (
+            (None, 3, SIZE, SIZE),
+            "float32",
+            f"float32 .any, 3, {SIZE}, {SIZE}., channels first .NCHW.: freeze the model",
+        ),
+        (
+            (None, SIZE, SIZE, 1),
+            "float32",
+            f"float32 .any, {SIZE}, {SIZE}, 1., grey pictures: train the model with three",
+        ),
+        ((None, SIZE, SIZE, 4), "float32", "pictures of 4 channels"),
+        ((8, SIZE, SIZE, 3), "float32", "8 pictures at a time"),
+        ((None, SIZE * SIZE * 3), "float32", f"float32 .any, {SIZE * SIZE * 3}.;"),
+        ((None, SIZE, SIZE, 3), "int32", f"int32 .any, {SIZE}, {SIZE}, 3.;"),
+    ],
+)
+def test_an_input_that_takes_no_pictures(tmp_path: Path, shape: tuple[Any, ...], dtype: str, why: str) -> None:
+    from converters.tensorflow import import_tensorflow
+
+    tf = import_tensorflow()
+    with tf.Graph().as_default() as graph:
+        given = tf.compat.v1.placeholder(dtype, shape, name="pixels")
+        flat = tf.reshape(tf.cast(given, tf.float32), [-1, int(np.prod(shape[1:]))])
+        tf.nn.softmax(tf.matmul(flat, tf.ones([flat.shape[1], 3])), name="final_result")
+    path = tmp_path / "m.pb"
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    with pytest.raises(ModelError, match=f"pixels takes .*{why}.*--input-layer") as caught:
+        open_source(path)
+    assert "none" not in str(caught.value)
+    with pytest.raises(ModelError, match="must take pictures"):
+        open_source(path, Hints(input_layer="pixels"))

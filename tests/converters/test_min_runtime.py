@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,8 @@ def file(tmp_path: Path, builtin: int | None = None, version: int = 1, then: str
         ("2.14.0", "2.14.0", True),
         ("2.5", "2.5.0", True),
         ("2.17", "2.17.0", False),
-        ("3", "3.0.0", False),
+        ("1.13.1", "1.13.1", True),
+        ("2", "2.0.0", True),
     ],
 )
 def test_what_can_be_asked_for(text: str, version: str | None, floor: bool) -> None:
@@ -51,6 +53,14 @@ def test_what_cannot(text: str) -> None:
         MinRuntime.parse(text)
     assert str(caught.value).startswith("--min-runtime must be litert or a TensorFlow release such as 2.14, not ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["99", "1.0", "3", "1.16", "2.99.1", "0.5"])
+def test_a_release_that_there_is_not(text: str) -> None:
+    """Found out before anything is made: 99 would allow any operator, 1.0 none."""
+    with pytest.raises(UsageError, match="no such release of TensorFlow Lite is known here") as caught:
+        MinRuntime.parse(text)
+    assert re.search(r"; known are litert, 1\.5 to 1\.15 and 2\.0 to 2\.\d\d$", str(caught.value))
 
 
 def test_the_default_is_the_floor() -> None:

@@ -21,7 +21,8 @@ from converters.options import ConvertOptions
 from converters.other_formats import format_entry
 from converters.prove_c_array import write_proved
 from converters.reference import Reference
-from converters.report import read_report, report_bytes, up_to_date
+from converters.report import read_report, report_bytes
+from converters.up_to_date import up_to_date
 from runtime.errors import ModelError
 from runtime.spec import LabelList, ModelSpec
 from tests.converters import reports, small_nets
@@ -96,7 +97,7 @@ def hurt(net: Net) -> bytes:
 
 def test_what_loses_too_much_is_refused(hurt: bytes, net: Net, spec: ModelSpec, tmp_path: Path) -> None:
     own = judged_by(small_nets.scores(hurt, net.pictures, net.preprocessing), net, tmp_path)
-    with pytest.raises(ModelError, match=r"loses \d+\.\d points on 60 test pictures, more than the 2 allowed"):
+    with pytest.raises(ModelError, match=r"loses \d+\.\d points on the 60 test pictures, more than the 2 allowed"):
         write_proved(hurt, spec, tmp_path / "out", own, ConvertOptions())
     assert not (tmp_path / "out").exists()
     allowed = ConvertOptions(max_accuracy_drop=100)

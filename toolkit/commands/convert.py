@@ -209,7 +209,9 @@ def _print(conversion: Conversion, as_json: bool) -> None:
         print("the files are there and up to date; nothing was converted (--force converts again)")
     print(export_table(conversion.report))
     if choice := conversion.report.get("int8_choice"):
-        print(f"int8 was made another way: {choice}")
+        print(f"int8, {len(conversion.report['int8_attempts'])} ways tried: {choice}")
+    for note in conversion.report.get("notes", ()):
+        print(f"note: {shown(note)}")
     for entry in conversion.report["formats"]:
         names = ", ".join(shown(part["file"]) for part in entry["files"]) or "no file"
         print("; ".join(filter(None, (f"{entry['format']}: {names}", entry.get("message")))))

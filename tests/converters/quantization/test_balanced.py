@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from converters.loss import Loss
 from converters.quantization.balanced import balanced_network
-from converters.quantization.choice import Loss
 from converters.quantization.ladder import Request, best_int8
 from tests.converters import small_nets
 from tests.converters.wild_nets import make_wild

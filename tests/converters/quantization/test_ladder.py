@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from converters.flatbuffer_model import unpack_model
-from converters.quantization.choice import Choice, Loss
+from converters.loss import Loss
+from converters.quantization.choice import Choice
 from converters.quantization.ladder import Request, best_int8
 from converters.ranges import measure_ranges
 from runtime.errors import ModelError
@@ -114,19 +115,57 @@ def test_16_bits_where_layers_in_float_are_not_enough(wild: Net) -> None:
 def test_where_nothing_helps_the_best_is_handed_back_and_not_accepted(wild: Net) -> None:
     choice = best_int8(request_of(wild), lambda content: Loss(50.0 + len(content) % 7), 2.0)
     assert not choice.attempt.accepted
-    assert "loses least" in choice.reason
+    assert "comes nearest" in choice.reason
     assert choice.attempts[-1].kind == "int16x8"
     drops = [attempt.loss.drop for attempt in choice.attempts if attempt.loss]
     assert choice.attempt.loss is not None
     assert choice.attempt.loss.drop == min(drops)
 
 
-def test_a_loss_that_may_be_chance_is_no_reason_for_other_formats(healthy: Net) -> None:
-    choice = best_int8(request_of(healthy), lambda _content: Loss(3.5, may_be_chance=True), 2.0)
-    assert {attempt.kind for attempt in choice.attempts} == {"int8"}
+def test_every_way_is_tried_for_a_loss_that_may_be_chance(healthy: Net) -> None:
+    told: list[str] = []
+    lossy = Loss(3.5, may_be_chance=True, agreement=0.95, pictures=57)
+    choice = best_int8(request_of(healthy), lambda _content: lossy, 2.0, told.append)
+    assert [attempt.kind for attempt in choice.attempts][-1] == "int16x8"
+    assert len(told) == len(choice.attempts) > 5
+    assert choice.attempt.kind == "int8", "the smallest"
     assert choice.attempt.accepted
-    assert "chance" in choice.reason
+    assert choice.reason.startswith("nothing that was tried is within 2 points: int8 ")
+    assert "loses 3.5 points, which may be chance with so few pictures (57)" in choice.reason
     assert choice.attempt.to_json()["may_be_chance"] is True
+
+
+def test_a_file_within_the_limit_beats_one_whose_loss_may_be_chance(healthy: Net) -> None:
+    def judge(content: bytes) -> Loss:
+        is_mixed = len(content) > 1.05 * len(healthy.int8)
+        return Loss(0.0 if is_mixed else 3.5, may_be_chance=not is_mixed)
+
+    choice = best_int8(request_of(healthy), judge, 2.0)
+    assert choice.attempt.kind == "mixed"
+    assert "the only file within 2 points" in choice.reason
+    integers = best_int8(request_of(healthy, integers_only=True), judge, 2.0)
+    assert {attempt.kind for attempt in integers.attempts} == {"int8"}, "nothing else is of any use"
+    assert integers.attempt.accepted
+
+
+@pytest.mark.parametrize(
+    ("agreement", "pictures", "accepted"),
+    [
+        (0.26, 57, False),  # a collapse, though the accuracy is what it was
+        (0.26, 4, True),  # one of four
+        (0.85, 57, True),
+    ],
+)
+def test_answers_of_its_own_are_a_loss_whatever_the_accuracy(
+    healthy: Net, agreement: float, pictures: int, accepted: bool
+) -> None:
+    loss = Loss(0.0, agreement=agreement, pictures=pictures)
+    choice = best_int8(request_of(healthy), lambda _content: loss, 2.0)
+    assert choice.attempts[-1].kind == "int16x8", "all ways were tried"
+    assert choice.attempt.accepted == accepted
+    assert f"has {agreement:.1%} of the trained model's answers" in choice.reason
+    generous = best_int8(request_of(healthy), lambda _content: loss, 100 * (1 - agreement))
+    assert schemes(generous) == ["int8"], "who allows the loss of so many points allows as many other answers"
 
 
 def test_more_pictures_are_tried_before_anything_that_is_no_integer(wild: Net) -> None:
