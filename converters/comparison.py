@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from converters.accuracy import Accuracy
 from converters.paired import Paired
 from converters.reference import Reference
-from runtime.errors import ModelError
+from runtime.errors import ModelError, counted
 from runtime.file_kind import shown
 
 
@@ -73,8 +73,9 @@ def compare(name: str, scores: NDArray[np.float32], reference: Reference) -> dic
         raise ModelError(f"{shown(name)} gives scores that are not numbers")
     if scores.shape != reference.scores.shape:
         raise ModelError(
-            f"{shown(name)} gives {scores.shape[1]} scores for each of {scores.shape[0]} pictures; what it is "
-            f"compared with has {reference.scores.shape[1]} for each of {reference.scores.shape[0]}"
+            f"{shown(name)} gives {counted(scores.shape[1], 'score')} for each of "
+            f"{counted(scores.shape[0], 'picture')}; what it is compared with has "
+            f"{reference.scores.shape[1]} for each of {reference.scores.shape[0]}"
         )
     given, expected = reference.answers(scores), reference.answers(reference.scores)
     same = (given == expected).all(axis=1)

@@ -101,11 +101,10 @@ def convert(path: Path, options: ConvertOptions | None = None, notify: Notify = 
     folder = OutputFolder(target, path, own or options.force)
     if target.resolve() == path.resolve():
         raise UsageError(f"--output-dir {shown(target)} is the model itself; name another folder")
-    folder.make()
     planned = planned_names(source.spec, options)
-    folder.check(planned, planned)
     try:
-        with scratch_folder(target, SCRATCH_PREFIX) as scratch:
+        with folder.made(), scratch_folder(target, SCRATCH_PREFIX) as scratch:
+            folder.check(planned, planned)
             report, failures = _Run(source, options, floor, folder, scratch, notify, found).all(key)
     except OSError as error:
         raise DataError(f"cannot write to {shown(target)}: {error.strerror or error}") from error

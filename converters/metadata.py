@@ -31,7 +31,7 @@ from converters.metadata_tables import (
     metadata_flatbuffer,
 )
 from converters.metadata_text import MetadataText
-from runtime.errors import ModelError
+from runtime.errors import ModelError, counted
 from runtime.spec import SPEC_FILE_NAME, ModelSpec
 
 #: Names of the tensors in the model and in its metadata.
@@ -102,12 +102,12 @@ def _check_fit(source: Any, target: Any, spec: ModelSpec, translations: Mapping[
     scores = math.prod(_shape(target))
     if scores != len(spec.labels):
         raise ModelError(
-            f"the model has {scores} outputs, its specification {len(spec.labels)} labels: "
+            f"the model has {counted(scores, 'output')}, its specification {counted(len(spec.labels), 'label')}: "
             "use the specification it was trained with"
         )
     for locale, names in translations.items():
         if len(names) != scores:
-            raise ModelError(f"the model has {scores} outputs, its labels in {locale} are {len(names)}")
+            raise ModelError(f"the model has {counted(scores, 'output')}, its labels in {locale} are {len(names)}")
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:

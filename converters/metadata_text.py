@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from runtime.contract import read_label_file
-from runtime.errors import ModelError, UsageError
+from runtime.errors import ModelError, UsageError, counted
 from runtime.file_kind import shown
 from runtime.spec import LabelList
 
@@ -89,7 +89,7 @@ def _read_translation(locale: str, path: Path, labels: LabelList) -> tuple[str, 
     lines = read_label_file(path)
     if len(lines) != len(labels):
         raise ModelError(
-            f"{shown(path)} has {len(lines)} labels, the model has {len(labels)}; "
+            f"{shown(path)} has {counted(len(lines), 'label')}, the model has {len(labels)}; "
             f"--labels-locale {locale} needs one line for each, in the order of labels.txt"
         )
     empty = [number for number, line in enumerate(lines, start=1) if not line.strip()]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -64,12 +65,24 @@ class OutputFolder:
             elif name.endswith(SUFFIX):
                 check_coreml_folder(place)
 
-    def make(self) -> None:
-        """Make the folder.
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """Make the folder for a block, and leave none behind that the block has put nothing into.
 
         Raises:
             DataError: it cannot be made.
         """
+        new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        self._make()
+        try:
+            yield
+        except BaseException:  # a signal too
+            with suppress(OSError):  # something is in it
+                for folder in new:
+                    folder.rmdir()
+            raise
+
+    def _make(self) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise DataError(f"cannot write to {shown(self.path)}: it is a file, not a folder")
         try:

@@ -77,8 +77,16 @@ def child_environment(interpreter: str | None = None) -> dict[str, str]:
 
 def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
     if done.returncode < 0:
-        return f"the interpreter crashed ({signal.Signals(-done.returncode).name})"
+        return f"the interpreter crashed ({signal_name(-done.returncode)})"
     lines = done.stderr.decode(errors="replace").strip().splitlines()
     # Interpreters log from C++ to the same place, also when they are taken down.
     told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or lines
     return told[-1] if told else f"exit code {done.returncode}"
+
+
+def signal_name(number: int) -> str:
+    """Of a signal; those for real time have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

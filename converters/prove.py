@@ -12,7 +12,7 @@ from converters.metadata import add_metadata
 from converters.options import ConvertOptions
 from converters.reference import Reference
 from converters.verify import ExportResult, verify_file
-from runtime.errors import ModelError
+from runtime.errors import ModelError, counted
 from runtime.spec import ModelSpec
 
 # What Windows and shells do not take in a file's name.
@@ -73,7 +73,7 @@ class Prover:
             ModelError: it does not run, is not what its kind says, or is too new for the oldest runtime asked for.
         """
         path = self.file(kind, content)
-        self.notify(f"Checking {path.name} on {len(self.reference.scores)} pictures")
+        self.notify(f"Checking {path.name} on {counted(len(self.reference.scores), 'picture')}")
         oldest = self.options.min_runtime
         return verify_file(
             path,

@@ -23,7 +23,7 @@ from converters.truth import INTEGER_KINDS, kind_of, require_true
 from converters.verification import Check, State, Verification
 from converters.verify import Run, run_file
 from runtime.contract import read_contract
-from runtime.errors import ModelError, UsageError, one_line
+from runtime.errors import ModelError, UsageError, counted, one_line
 from runtime.file_kind import shown
 from runtime.missing_archive import missing_archive
 from runtime.model_file import ModelFile
@@ -150,7 +150,7 @@ class _Work:
             return True
         labels, pixels = self.contract.labels, self.contract.preprocessing
         if len(labels) != len(spec.labels) or (pixels.height, pixels.width) != _size(spec.preprocessing):
-            text = f"takes {pixels.width} x {pixels.height} pixels and gives {len(labels)} scores; "
+            text = f"takes {pixels.width} x {pixels.height} pixels and gives {counted(len(labels), 'score')}; "
             text += "{} x {} and {} are those of ".format(*_size(spec.preprocessing)[::-1], len(spec.labels))
             self._note("belongs", "failed", text + self.against.described)
             return False

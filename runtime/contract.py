@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from runtime.associated_files import MAX_ASSOCIATED_BYTES, find_spec
-from runtime.errors import ModelError, UsageError
+from runtime.errors import ModelError, UsageError, counted
 from runtime.file_kind import looks_like, shown
 from runtime.files import read_file
 from runtime.model_file import ModelFile
@@ -195,13 +195,15 @@ def _labels(
         labels = read_label_file(overrides.labels)
         if len(labels) != classes:
             raise ModelError(
-                f"{shown(overrides.labels)} has {len(labels)} labels, {name} gives {classes} scores; "
-                "the label file must have one line for each score"
+                f"{shown(overrides.labels)} has {counted(len(labels), 'label')}, {name} gives "
+                f"{counted(classes, 'score')}; the label file must have one line for each score"
             )
         return labels, str(overrides.labels), []
     if spec is not None:
         if len(spec.labels) != classes:
-            raise ModelError(f"{name}: its spec has {len(spec.labels)} labels for {classes} scores")
+            raise ModelError(
+                f"{name}: its spec has {counted(len(spec.labels), 'label')} for {counted(classes, 'score')}"
+            )
         return spec.labels.names, "spec", []
     from runtime.metadata import read_labels
 
@@ -210,7 +212,9 @@ def _labels(
         return found.labels, f"metadata ({found.source})", []
     numbers = tuple(str(class_id) for class_id in range(classes))
     if found.labels is not None:
-        warning = f"{name}: its {found.source} has {len(found.labels)} labels for {classes} scores"
+        warning = (
+            f"{name}: its {found.source} has {counted(len(found.labels), 'label')} for {counted(classes, 'score')}"
+        )
     else:
         warning = f"{name}: carries no labels" + (f" ({found.reason})" if found.reason else "")
     return numbers, "none", [f"{warning}; classes are shown by number, --labels FILE names them"]

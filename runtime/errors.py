@@ -56,3 +56,8 @@ def first_line(error: BaseException) -> str:
     """The first line of a foreign library's error, or its kind where it says nothing."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def counted(number: int, what: str) -> str:
+    """So many of something, in words: ``1 score``, ``5 scores``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any
 import converters
 from converters.formats.arena_probe import NOT_INSTALLED
 from converters.formats.micro_operators import code_name
+from converters.processes import signal_name
 from runtime.errors import ModelError, one_line
 from runtime.op_names import TENSOR_TYPES
 
@@ -114,7 +114,7 @@ def run_micro(python: str, module: str, arguments: Sequence[Path], seconds: floa
         return None
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = f"ends with {signal.Signals(-done.returncode).name}" if done.returncode < 0 else "refuses the model"
+        reason = f"ends with {signal_name(-done.returncode)}" if done.returncode < 0 else "refuses the model"
         raise ModelError(f"tflite-micro {reason}: {one_line(lines[-1]) if lines else 'it does not say why'}")
     return done.stdout.decode()
 

@@ -20,7 +20,7 @@ from converters.formats.c_text import byte_lines, float_list, float_literal, ide
 from converters.formats.dense_per_tensor import per_channel_dense_layers
 from converters.formats.lean_model import lean_model
 from converters.formats.micro_operators import registering_methods, type_name
-from runtime.errors import ModelError
+from runtime.errors import ModelError, counted
 from runtime.quantization import Quantization
 from runtime.spec import ModelSpec
 
@@ -244,7 +244,7 @@ def _check_fit(source: Any, target: Any, spec: ModelSpec) -> None:
     shape, scores = tuple(map(int, source.shape)), int(np.prod(target.shape))
     if shape != (1, pixels.height, pixels.width, 3) or scores != len(spec.labels):
         raise ModelError(
-            f"the model takes {shape} and gives {scores} scores; its specification says "
+            f"the model takes {shape} and gives {counted(scores, 'score')}; its specification says "
             f"{(1, pixels.height, pixels.width, 3)} and {len(spec.labels)} labels"
         )
     for tensor in (source, target):

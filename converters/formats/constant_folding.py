@@ -6,6 +6,9 @@ from typing import Any
 
 from converters.tensorflow import import_tensorflow
 
+# Loops and branches of TensorFlow 1: what goes through them has a time, which no constant has.
+_FLOW = frozenset(("Enter", "Exit", "Merge", "Switch", "NextIteration", "LoopCond"))
+
 
 def fold_constants(graph: Any, output_name: str) -> Any:
     """The same graph with a constant in the place of each node that is made of constants alone.
@@ -14,7 +17,7 @@ def fold_constants(graph: Any, output_name: str) -> Any:
     nothing that they do not know.
 
     Args:
-        graph: a ``GraphDef`` without variables, functions and control flow.
+        graph: a ``GraphDef`` without variables and functions; loops and branches are TensorFlow 1's.
         output_name: of the node that is wanted; what it does not need is left out.
 
     Returns:
@@ -42,7 +45,8 @@ def fold_constants(graph: Any, output_name: str) -> Any:
 def _constant_nodes(graph: Any) -> set[str]:
     """Names of all nodes that depend on constants alone."""
     constant = {node.name for node in graph.node if node.op == "Const"}
-    left = [node for node in graph.node if node.input and not any(name.startswith("^") for name in node.input)]
+    left = [node for node in graph.node if node.input and node.op not in _FLOW]
+    left = [node for node in left if not any(name.startswith("^") for name in node.input)]
     while True:
         more = {node.name for node in left if constant.issuperset(_sources(node))}
         if not more:

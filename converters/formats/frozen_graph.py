@@ -10,8 +10,9 @@ from converters.atomic import write_bytes
 from converters.formats.beside import write_beside
 from converters.formats.constant_folding import fold_constants
 from converters.formats.tracing import TensorFlowSource, traced_model
+from converters.inputs.graph_session import what_failed
 from converters.tensorflow import import_tensorflow
-from runtime.errors import EdgeExportError, ModelError, UsageError, first_line
+from runtime.errors import EdgeExportError, ModelError, UsageError
 from runtime.quiet import quiet_stderr
 
 #: Of the Placeholder, as in the frozen MobileNet graphs that retrain.py started from.
@@ -79,7 +80,7 @@ def write(source: TensorFlowSource, folder: Path, stem: str) -> list[Path]:
     except EdgeExportError:
         raise
     except Exception as error:  # whatever comes up in TensorFlow with a graph of somebody else's
-        raise ModelError(f"TensorFlow cannot freeze the model: {first_line(error)}") from error
+        raise ModelError(f"TensorFlow cannot freeze the model: {what_failed(error)}") from error
     path = folder / f"{stem}.pb"
     write_bytes(path, content)
     return [path, *write_beside(source.spec, folder, stem)]

@@ -57,7 +57,8 @@ class ForeignSource:
 
     def output_folder(self) -> Path:
         """A folder of its own beside the model: ``NAME_export``."""
-        return self._path.parent / f"{name_of(self._path)}_export"
+        path = _named(self._path)
+        return path.parent / f"{name_of(path)}_export"
 
     def calibration_images(self) -> NDArray[Any]:
         """Pictures to quantise with, (count, height, width, 3), 0..255; none without ``--calibration-dir``."""
@@ -99,7 +100,7 @@ def foreign_spec(path: Path, predictor: Predictor) -> ModelSpec:
         return replace(predictor.spec, preprocessing=predictor.preprocessing, labels=labels)
     return ModelSpec(
         name=name_of(path),
-        backbone=f"network of {path.name.encode(errors='replace').decode()}",
+        backbone=f"network of {_named(path).name.encode(errors='replace').decode()}",
         task=predictor.task,
         preprocessing=predictor.preprocessing,
         labels=labels,
@@ -108,8 +109,14 @@ def foreign_spec(path: Path, predictor: Predictor) -> ModelSpec:
 
 def name_of(path: Path) -> str:
     """What files made from it are called: its own name without what says its kind."""
+    path = _named(path)
     stem = path.name if path.is_dir() else path.stem
     return _KINDS.sub("", stem) or "model"
+
+
+def _named(path: Path) -> Path:
+    """The path with the folder's own name, where it is called ``.`` or ``..``."""
+    return path if path.name not in ("", "..") else path.resolve()
 
 
 def model_files(path: Path) -> list[Path]:

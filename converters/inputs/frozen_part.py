@@ -61,7 +61,13 @@ class FrozenPart:
         tf = import_tensorflow()
         if self._bytes:  # 0..255 then, which whole pixels are already
             image = tf.cast(tf.clip_by_value(tf.round(image), 0.0, 255.0), tf.uint8)
-        (raw,) = tf.graph_util.import_graph_def(
+        if any(node.op == "Enter" for node in self.definition.node):
+            # tf.function has all that it traces end with its function, which parts of TensorFlow 1's loops cannot.
+            return tf.compat.v1.wrap_function(self._imported, [tf.TensorSpec(image.shape, image.dtype)])(image)
+        return self._imported(image)
+
+    def _imported(self, image: Any) -> Any:
+        (raw,) = import_tensorflow().graph_util.import_graph_def(
             self.definition, input_map={self.entry: image}, return_elements=[self.exit], name="network"
         )
         return raw

@@ -45,6 +45,8 @@ def why_not_loaded(path: Path, error: Exception) -> str:
         name = next(group for group in unknown.groups() if group is not None)
         return f"it names {_short(name)!r}, which is no layer or function of Keras's; {_ADVICE}"
     said = first_line(error)
+    if "nable to " in said and not zipfile.is_zipfile(path):  # of HDF5, whose numbers of bytes and driver tell nobody
+        return "it is damaged or cut short; copy it again"
     if isinstance(error, _MALFORMED):
         return f"the description of the model in it is damaged ({_short(said)}); save the model anew"
     cause = text.partition("Exception encountered: ")[2]  # Keras ends a page on one layer with it

@@ -17,7 +17,7 @@ from converters.inputs.labels import choose_labels
 from converters.inputs.pixels import RAW_RANGE, UNIT_RANGE, PixelRange, choose_preprocessing, range_before
 from converters.inputs.predictor import Network, Notify, Predictor, for_labels, probabilities
 from converters.tensorflow import import_tensorflow
-from runtime.errors import ModelError, first_line
+from runtime.errors import ModelError, counted, first_line
 from runtime.file_kind import contents, looks_like, shown
 from runtime.preprocess import normalize
 from runtime.quiet import quiet_stderr
@@ -61,7 +61,10 @@ def load_with_spec(path: Path, spec: ModelSpec, hints: Hints, notify: Notify) ->
     name = shown(path)
     _, count = _ends(model, name)
     if count != len(spec.labels):
-        raise ModelError(f"{name} gives {count} scores, {SPEC_FILE_NAME} beside it has {len(spec.labels)} labels")
+        raise ModelError(
+            f"{name} gives {counted(count, 'score')}, {SPEC_FILE_NAME} beside it has "
+            f"{counted(len(spec.labels), 'label')}"
+        )
     notify(f"model: {name}")
     network = _network(model, count, spec.preprocessing, True, name)
     scores, labels = _scores(network, name), spec.labels.names
@@ -97,7 +100,10 @@ def _ends(model: Any, name: str) -> tuple[tuple[int | None, int | None], int]:
     """Height and width of the input, and the number of scores."""
     inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
     if len(inputs) != 1 or len(outputs) != 1:
-        raise ModelError(f"{name}: is no picture classifier: {len(inputs)} inputs and {len(outputs)} outputs, not one")
+        raise ModelError(
+            f"{name}: is no picture classifier: {counted(len(inputs), 'input')} and "
+            f"{counted(len(outputs), 'output')}, not one of each"
+        )
     taken, given = tuple(inputs[0].shape), tuple(outputs[0].shape)
     if len(taken) != 4 or taken[3] != 3:
         raise ModelError(f"{name}: is no picture classifier: its input has shape {taken}, not (any, height, width, 3)")

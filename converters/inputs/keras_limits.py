@@ -32,10 +32,10 @@ def check_zip(path: Path) -> None:
 
 
 def check_hdf5(path: Path) -> None:
-    """Look at all that an ``.h5`` file names; a damaged one is left to Keras.
+    """Look at all that an ``.h5`` file names.
 
     Raises:
-        ModelError: its arrays are larger than they can be, or lie in other files.
+        ModelError: it is damaged or cut short; its arrays are larger than they can be, or lie in other files.
     """
     import h5py
 
@@ -44,8 +44,8 @@ def check_hdf5(path: Path) -> None:
         with h5py.File(path, "r") as file:
             _look(h5py, file, found)
             file.visititems(lambda _name, item: _look(h5py, item, found))
-    except (OSError, ValueError, RuntimeError, KeyError):
-        return
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(f"{shown(path)} is damaged or cut short: its HDF5 cannot be read; copy it again") from error
     if any(item is None for item in found):
         raise ModelError(f"{shown(path)} points to data in other files, which are not read; save the model anew")
     _check_size(path, sum(found))

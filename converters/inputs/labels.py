@@ -7,7 +7,7 @@ from pathlib import Path
 from converters.inputs.imagenet_labels import imagenet_labels
 from converters.inputs.predictor import Notify
 from runtime.contract import read_label_file
-from runtime.errors import EdgeExportError, ModelError
+from runtime.errors import EdgeExportError, ModelError, counted
 from runtime.file_kind import shown
 
 #: ``--labels imagenet``: the names that come with the toolkit.
@@ -39,7 +39,7 @@ def choose_labels(said: str | None, count: int, model: Path, notify: Notify) -> 
                 len(labels) + 1 == count == 1001
             )
             raise ModelError(
-                f"{shown(said)} has {len(labels)} labels, {name} gives {count} scores; "
+                f"{shown(said)} has {counted(len(labels), 'label')}, {name} gives {counted(count, 'score')}; "
                 f"the label file must have one line for each score{more}"
             )
         return labels
@@ -67,4 +67,6 @@ def _imagenet(count: int, name: str) -> tuple[str, ...]:
         return names
     if count == len(names) + 1:  # TF-Slim's networks have a background class before the others
         return ("background", *names)
-    raise ModelError(f"--labels imagenet has 1000 names, {name} gives {count} scores; give its own label file")
+    raise ModelError(
+        f"--labels imagenet has 1000 names, {name} gives {counted(count, 'score')}; give its own label file"
+    )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from converters.bundle import TestPictures
 from converters.inputs.label_match import match_labels
 from converters.inputs.predictor import Notify
-from runtime.errors import DataError, ImageError, UsageError, one_line
+from runtime.errors import DataError, ImageError, UsageError, counted, one_line
 from runtime.file_kind import shown
 from runtime.images import decode_image, find_images, read_image_bytes
 from runtime.preprocess import resize
@@ -90,7 +90,8 @@ def read_pictures(
     reader.tell(notify)
     if len(calibration) + len(check) < LEAST:
         raise DataError(
-            f"--calibration-dir {shown(folder)} holds {_count(len(calibration) + len(check))} that can be used; at "
+            f"--calibration-dir {shown(folder)} holds "
+            f"{counted(len(calibration) + len(check), 'picture')} that can be used; at "
             f"least {LEAST} are needed, 100 or more are better: some set the ranges, the others check the result"
         )
     check.sort(key=lambda row: row[0] < 0)
@@ -196,9 +197,12 @@ class _Reader:
             notify(f"skipped: {line}")
         if self._failures:
             more = len(self._failures) - _LISTED
-            notify(f"{_count(len(self._failures))} skipped, " + (f"{more} not listed" if more > 0 else "listed above"))
+            notify(
+                f"{counted(len(self._failures), 'picture')} skipped, "
+                + (f"{more} not listed" if more > 0 else "listed above")
+            )
         if self._twice:
-            notify(f"{_count(self._twice)} left out: the same file lies there more than once")
+            notify(f"{counted(self._twice, 'picture')} left out: the same file lies there more than once")
 
 
 def _as_test(rows: Sequence[tuple[int, NDArray[Any], str]], classes: int) -> TestPictures:
@@ -217,10 +221,6 @@ def _summary(folder: Path, found: int, pictures: Pictures) -> str:
         f"pictures: {len(pictures.calibration)} of the {found} in {shown(folder)} set ranges; {checks} others check "
         f"the files, {truth}"
     )
-
-
-def _count(number: int) -> str:
-    return f"{number} picture{'' if number == 1 else 's'}"
 
 
 def _digest(data: bytes) -> str:

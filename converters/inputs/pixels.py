@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from converters.inputs.hints import Hints
 from runtime.errors import ModelError, UsageError
@@ -70,9 +70,23 @@ def choose_preprocessing(
             std=std,  # type: ignore[arg-type]
         )
     except ModelError as error:
-        raise UsageError(f"--input-height, --input-width, --input-mean, --input-std: {error}") from error
+        raise UsageError(_blamed(hints) or str(error)) from error
     shown_mean, shown_std = (",".join(f"{v:g}" for v in dict.fromkeys(values)) for values in (chosen.mean, chosen.std))
     return chosen, f"{width} x {height}, (x - {shown_mean}) / {shown_std}: {reason}"
+
+
+def _blamed(hints: Hints) -> str | None:
+    """The option whose value no preprocessing takes, and why; None where each will do."""
+    said = {"--input-height": "height", "--input-width": "width", "--input-mean": "mean", "--input-std": "std"}
+    for flag, attribute in said.items():
+        value = getattr(hints, attribute)
+        try:
+            if value is not None:
+                replace(Preprocessing(1, 1), **{attribute: value})
+        except ModelError as error:
+            given = ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else value
+            return f"{flag} {given}: {error}"
+    return None
 
 
 def _side(flag: str, said: tuple[int | None, int | None], fixed: int | None, usual: int, name: str) -> int:

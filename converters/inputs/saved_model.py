@@ -14,7 +14,7 @@ from converters.inputs.pixels import choose_preprocessing
 from converters.inputs.predictor import Network, Notify, Predictor
 from converters.inputs.saved_functions import FunctionRunner, Signature
 from converters.tensorflow import import_tensorflow
-from runtime.errors import ModelError
+from runtime.errors import ModelError, counted
 from runtime.file_kind import contents, looks_like, shown
 from runtime.spec import SPEC_FILE_NAME, ModelSpec, Preprocessing
 
@@ -68,7 +68,7 @@ def checked_scores(runner: Any, preprocessing: Preprocessing, count: int, name: 
     """The runner's scores, once it is sure that there is one for each label of a spec."""
     found = frozen_graph.count_scores(runner, preprocessing)
     if found != count:
-        raise ModelError(f"{name} gives {found} scores, its {_SPEC} has {count} labels")
+        raise ModelError(f"{name} gives {counted(found, 'score')}, its {_SPEC} has {counted(count, 'label')}")
     return runner.scores
 
 

@@ -30,6 +30,7 @@ _SAME = 1e-3
 _PROBES = 20
 # TensorFlow's list of operations that TensorFlow Lite has not.
 _MISSING_OPS = re.compile(r"(?:Flex|Custom) ops: ([^\n]+)")
+_REFUSED_OP = re.compile(r"'tf\.(\w+)' op ([^\n]+)")
 
 
 class TensorFlowSource(ForeignSource):
@@ -80,15 +81,13 @@ class TensorFlowSource(ForeignSource):
         if part.is_trained_for_8_bits:
             self._notify(f"{self.name} is trained for 8 bits: the float files do not round as it does")
             part = part.without_rounding()
-        try:
-            with quiet_stderr():
+        with quiet_stderr():
+            try:
                 concrete = self._function(part, 1, "image", "scores").get_concrete_function()
                 converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
                 return bytes(converter.convert())
-        except Exception as error:  # ConverterError and whatever else comes up in TensorFlow
-            missing = _MISSING_OPS.search(str(error))
-            why = f"TensorFlow Lite has no {missing[1].replace('Flex', '')}" if missing else what_failed(error)
-            raise ModelError(f"{self.name} cannot be converted to TensorFlow Lite: {why}") from error
+            except Exception as error:  # ConverterError and whatever else comes up in TensorFlow
+                raise ModelError(f"{self.name} cannot be converted to TensorFlow Lite: {_why_not(error)}") from error
 
     def scores(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """The answers of the model, float32 (count, classes), 0..1.
@@ -182,3 +181,12 @@ class TensorFlowSource(ForeignSource):
         pixels = self.spec.preprocessing
         shape = (batch, pixels.height, pixels.width, 3)
         return tf.function(forward, input_signature=[tf.TensorSpec(shape, tf.float32, name=input_name)])
+
+
+def _why_not(error: Exception) -> str:
+    """What TensorFlow's converter says, without the places in the graph where it came upon it."""
+    if missing := _MISSING_OPS.search(str(error)):
+        return f"TensorFlow Lite has no {missing[1].replace('Flex', '')}"
+    if refused := _REFUSED_OP.search(str(error)):
+        return f"{refused[1]} {refused[2]}"
+    return what_failed(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from converters.inputs.pictures import Pictures
 from converters.inputs.predictor import Network, Notify, Predictor, look_like_probabilities
 from converters.inputs.tflite_edit import ScoresBehind, check_float, widen_float16
 from runtime.classifier import Classifier
-from runtime.contract import read_contract
-from runtime.errors import ModelError, UsageError
+from runtime.contract import ModelContract, read_contract
+from runtime.errors import EdgeExportError, ModelError, UsageError
 from runtime.file_kind import contents, shown
 from runtime.interpreter import LoadedModel
 from runtime.model_file import ModelFile
@@ -101,10 +102,7 @@ def load(path: Path, hints: Hints, notify: Notify) -> tuple[Predictor, bytes]:
         notify(f"{name} takes pictures of any size; made for {sides[1]} x {sides[0]} (--input-height, --input-width)")
         content = _of_size(content, sides, path)
     hints.refuse(taken, "a .tflite file, which says it itself")
-    with tempfile.TemporaryDirectory() as folder:
-        fixed = Path(folder) / (path.name if path.suffix == ".tflite" else "model.tflite")
-        fixed.write_bytes(content)
-        contract = read_contract(fixed, tflite_file.overrides(hints))
+    contract = _contract_of(content, path, hints)
     if contract.file.inputs[0].dtype != "float32" or contract.file.outputs[0].dtype != "float32":
         raise ModelError(
             f"{name} takes {contract.file.inputs[0].dtype} and gives {contract.file.outputs[0].dtype}: a float model "
@@ -114,6 +112,18 @@ def load(path: Path, hints: Hints, notify: Notify) -> tuple[Predictor, bytes]:
         classifier = Classifier(contract, LoadedModel(content))
     notify(f"model: {name}")
     return tflite_file.predictor(classifier, path, hints, notify), content
+
+
+def _contract_of(content: bytes, path: Path, hints: Hints) -> ModelContract:
+    """What the file with fixed height and width asks for; errors name the user's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        fixed = Path(folder) / (path.name if path.suffix == ".tflite" else "model.tflite")
+        fixed.write_bytes(content)
+        try:
+            contract = read_contract(fixed, tflite_file.overrides(hints))
+        except EdgeExportError as error:
+            raise type(error)(str(error).replace(shown(fixed), shown(path))) from error
+    return replace(contract, file=replace(contract.file, path=path))
 
 
 def _of_size(content: bytes, sides: tuple[int, int], path: Path) -> bytes:

@@ -12,7 +12,7 @@ from runtime.doctor.cameras import check_cameras
 from runtime.doctor.finding import Device, Finding
 from runtime.doctor.models import check_models
 from runtime.doctor.software import check_software
-from runtime.errors import one_line
+from runtime.errors import counted, one_line
 
 _SIGNS = {"ok": "ok", "note": "note", "warning": "warning", "fault": "FAULT"}
 
@@ -44,14 +44,10 @@ def as_text(findings: Sequence[Finding]) -> str:
     faults = sum(finding.status == "fault" for finding in findings)
     warnings = sum(finding.status == "warning" for finding in findings)
     if faults or warnings:
-        lines.append(f"{_count(faults, 'fault')}, {_count(warnings, 'warning')}")
+        lines.append(f"{counted(faults, 'fault')}, {counted(warnings, 'warning')}")
     else:
         lines.append("nothing is wrong")
     return "\n".join(lines)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def as_json(findings: Sequence[Finding]) -> str:

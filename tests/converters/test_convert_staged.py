@@ -15,8 +15,9 @@ import pytest
 from converters import convert as module
 from converters import other_formats
 from converters.convert import ConversionError, convert
+from converters.min_runtime import MinRuntime
 from converters.options import ConvertOptions
-from runtime.errors import DataError, MissingPackageError, UsageError
+from runtime.errors import DataError, MissingPackageError, ModelError, UsageError
 from tests.converters.test_hand_over import content, environment
 
 pytest.importorskip("tensorflow")
@@ -76,6 +77,7 @@ KILLED = """\
 import os, signal, sys
 from pathlib import Path
 from converters import convert as module
+from converters.min_runtime import MinRuntime
 from converters.options import ConvertOptions
 module.render_page = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 module.convert(Path(sys.argv[1]), ConvertOptions(formats=("pb", "saved_model"), max_accuracy_drop=100.0))
@@ -198,3 +200,10 @@ def test_a_page_that_was_removed_is_written_again(converted: Path, monkeypatch: 
     monkeypatch.setattr(module, "_Run", fail)
     assert not convert(converted, options()).fresh
     assert page.read_bytes() == before
+
+
+def test_nothing_is_left_where_nothing_came_of_it(small_bundle: Path, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "files"
+    with pytest.raises(ModelError, match="which TensorFlow Lite 1.5.0 does not have"):
+        convert(small_bundle, options(output_dir=target, min_runtime=MinRuntime.parse("1.5")))
+    assert not target.parent.exists()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from converters.formats.frozen_graph import frozen_graph
+from converters.formats.frozen_graph import write as write_frozen
 from converters.inputs.hints import Hints
 from converters.inputs.open_source import open_source
 from runtime.errors import ModelError
@@ -271,3 +272,68 @@ def test_an_input_that_takes_no_pictures(tmp_path: Path, shape: tuple[Any, ...],
     assert "none" not in str(caught.value)
     with pytest.raises(ModelError, match="must take pictures"):
         open_source(path, Hints(input_layer="pixels"))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_graph_with_a_loop(tmp_path: Path, version: int) -> None:
+    """Both ways that TensorFlow has written loops become a file, and a graph again."""
+    from converters.tensorflow import import_tensorflow
+
+    tf = import_tensorflow()
+    kernel = np.random.default_rng(0).normal(0, 2, (3, 3)).astype(np.float32)
+    choose = tf.compat.v1.enable_control_flow_v2 if version == 2 else tf.compat.v1.disable_control_flow_v2
+    choose()
+    try:
+        with tf.Graph().as_default() as graph:
+            image = tf.compat.v1.placeholder(tf.float32, [None, SIZE, SIZE, 3], name="input")
+            x, weights = tf.reduce_mean(image, [1, 2]), tf.constant(kernel)
+            _, x = tf.while_loop(lambda i, _: i < 3, lambda i, x: (i + 1, tf.tanh(x @ weights)), [0, x])
+            tf.nn.softmax(x, name="final_result")
+            definition = graph.as_graph_def()
+    finally:
+        tf.compat.v1.enable_control_flow_v2()
+    assert any(node.op == "Enter" for node in definition.node) == (version == 1)
+    path = tmp_path / "m.pb"
+    path.write_bytes(definition.SerializeToString())
+    source, scores = convert(path, Hints())
+    images = source.check_pictures().images
+    normalised = normalize(images, source.spec.preprocessing)
+    wanted = old_graphs.run(path, "input:0", normalised)
+    assert np.ptp(wanted, axis=0).max() > 0.05
+    assert np.abs(source.scores(images) - wanted).max() < 1e-5
+    assert np.abs(scores(images) - wanted).max() < 1e-5
+    write_frozen(source, tmp_path, "again")
+    again = [old_graphs.run(tmp_path / "again.pb", "input:0", image[None]) for image in normalised]
+    assert np.abs(np.concatenate(again) - wanted).max() < 1e-5
+
+
+def test_a_loop_over_constants_in_a_saved_model(tmp_path: Path) -> None:
+    """What a loop takes in from outside is not computed beforehand: it is within the loop."""
+    from converters.tensorflow import import_tensorflow
+
+    tf = import_tensorflow()
+    module = tf.Module()
+    module.weights = tf.Variable(np.eye(3, dtype=np.float32) * 2)
+
+    def forward(image: Any) -> Any:
+        _, x = tf.while_loop(
+            lambda i, _: i < 3, lambda i, x: (i + 1, tf.tanh(x @ module.weights)), [0, tf.reduce_mean(image, [1, 2])]
+        )
+        return {"scores": tf.nn.softmax(x)}
+
+    module.forward = tf.function(forward, input_signature=[tf.TensorSpec((None, SIZE, SIZE, 3), tf.float32)])
+    tf.saved_model.save(module, str(tmp_path / "sm"), signatures=module.forward)
+    source = open_source(tmp_path / "sm")
+    write_frozen(source, tmp_path, "again")
+    images = source.check_pictures().images
+    given = old_graphs.run(tmp_path / "again.pb", "input:0", normalize(images, source.spec.preprocessing))
+    assert np.abs(given - source.scores(images)).max() < 1e-5
+
+
+def test_folders_that_are_called_by_dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_nets.build("residual").export(tmp_path / "flowers", verbose=False)
+    (tmp_path / "flowers" / "deep").mkdir()
+    for here, said in (("flowers", "."), ("flowers/deep", "..")):
+        monkeypatch.chdir(tmp_path / here)
+        source = open_source(Path(said))
+        assert (source.output_folder(), source.spec.name) == (tmp_path / "flowers_export", "flowers")

@@ -68,13 +68,40 @@ def test_cut_short(tmp_path: Path, share: float) -> None:
         assert str(path.parent) in refused(path)
 
 
-def test_a_cut_short_h5(tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.999])
+def test_a_cut_short_h5(tmp_path: Path, share: float) -> None:
     from keras.src.legacy.saving import legacy_h5_format
 
-    legacy_h5_format.save_model_to_hdf5(small_nets.build("concat"), str(tmp_path / "m.h5"))
     path = tmp_path / "m.h5"
-    path.write_bytes(path.read_bytes()[:5000])
-    assert "m.h5 as a Keras model" in refused(path)
+    legacy_h5_format.save_model_to_hdf5(small_nets.build("concat"), str(path))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    line = refused(path)
+    assert line == f"{path} is damaged or cut short: its HDF5 cannot be read; copy it again"
+
+
+@pytest.mark.parametrize(
+    ("said", "blamed"),
+    [
+        ({"std": (0.0,)}, "--input-std 0: std must be positive"),
+        ({"mean": (1.0,), "std": (1.0, 0.0, 1.0)}, "--input-std 1,0,1: std must be positive"),
+        ({"mean": (float("nan"),), "std": (1.0,)}, "--input-mean nan: mean must be "),
+        ({"height": 0}, "--input-height 0: "),
+        ({"width": 10**9}, "--input-width 1000000000: "),
+    ],
+)
+def test_the_option_that_is_to_blame(tmp_path: Path, said: dict[str, Any], blamed: str) -> None:
+    keras = pytest.importorskip("keras")
+    source = keras.Input((None, None, 3))
+    features = keras.layers.GlobalAveragePooling2D()(source)
+    keras.Model(source, keras.layers.Dense(3, activation="softmax")(features)).save(tmp_path / "m.keras")
+    assert refused(tmp_path / "m.keras", code=2, **said).startswith(blamed)
+
+
+def test_a_tflite_file_is_called_what_the_user_calls_it(thirdparty: Path) -> None:
+    """It is read from a copy."""
+    path = thirdparty / "model_invoking_error.tflite"
+    assert refused(path).startswith(f"{path}: is no picture classifier")
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
@@ -183,7 +210,7 @@ def test_two_pictures_or_rows_of_scores(tmp_path: Path) -> None:
     first, second = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
     both = keras.layers.GlobalAveragePooling2D()(keras.layers.Add()([first, second]))
     keras.Model([first, second], both).save(tmp_path / "m.keras")
-    assert "is no picture classifier: 2 inputs and 1 outputs" in refused(tmp_path / "m.keras")
+    assert "is no picture classifier: 2 inputs and 1 output, " in refused(tmp_path / "m.keras")
 
 
 @pytest.mark.parametrize("kind", ["m.pb", "m.keras", "m.tflite", "sm"])

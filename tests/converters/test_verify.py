@@ -132,6 +132,7 @@ def test_a_crash_is_named(exported: Path, reference: Reference, tmp_path: Path) 
     [
         ("exit 3", "exit code 3"),
         ("echo error: the reason >&2; echo INFO: goodbye of a delegate >&2; exit 1", "the reason"),
+        ("kill -35 $$", "the interpreter crashed (signal 35)"),  # for real time: it has no name
         ("echo first >&2; echo last >&2; exit 1", "last"),
     ],
 )
