@@ -94,4 +94,4 @@ class Loss:
 
 
 def _excused(paired: Paired, drop: float | None) -> bool:
-    return drop is not None and paired.excuses(drop)
+    return drop is not None and drop > 0 and paired.excuses(drop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from converters.loss import Loss
+from converters.loss import Loss, least_agreement
 
 Kind = Literal["int8", "mixed", "int16x8"]
 # Files whose sizes differ by no more than this share are of one size: they differ in scales and biases.
@@ -94,18 +94,18 @@ def choose(tried: Tried, limit: float) -> Choice:
     if within:
         which = "the only file" if len(within) == 1 else f"the smallest of {len(within)} files"
         reason = f"{scheme}: {which} within {limit:g} points ({loss})"
-    elif excused:
-        reason = f"nothing that was tried is within {limit:g} points: {scheme} {_on_few(loss)}"
     else:
-        reason = f"nothing that was tried is within {limit:g} points: {scheme} comes nearest, {loss}"
+        which = _on_few(loss) if excused else f"which comes nearest ({loss})"
+        asked = f"{limit:g} points, {least_agreement(limit):.0%} of the trained model's answers"
+        reason = f"{scheme}, {which}; nothing that was tried is within the limit ({asked})"
     if number:
         reason += f"; {tried.attempts[0].scheme} {losses.get(0, 'came to nothing')}"
     return Choice(tried.files[number], tried.networks[number], tried.attempts[number], tuple(tried.attempts), reason)
 
 
 def _on_few(loss: Loss) -> str:
-    on = f" with so few pictures ({loss.pictures})" if loss.pictures else " with so few pictures"
-    return f"{replace(loss, may_be_chance=False)}, which may be chance{on}"
+    pictures = f" ({loss.pictures})" * bool(loss.pictures)
+    return f"whose loss may be chance with so few pictures{pictures}: it {replace(loss, may_be_chance=False)}"
 
 
 def _smallest(numbers: list[int], tried: Tried) -> list[int]:

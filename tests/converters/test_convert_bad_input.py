@@ -59,7 +59,7 @@ def test_a_file_system_without_new_folders(bundle: Path) -> None:
 def test_a_full_disk(bundle: Path, mounted: Path) -> None:
     target = mounted / "export"
     assert refusal(bundle, DataError, target) == f"cannot write to {target}: No space left on device"
-    assert list(target.iterdir()) == []
+    assert list(mounted.iterdir()) == []
 
 
 @pytest.mark.parametrize(
