@@ -168,8 +168,8 @@ class ModelBundle:
             for row, entry in enumerate(entries):
                 truth[row, entry["class_ids"] if "class_ids" in entry else [entry["class_id"]]] = True
             digests = tuple(str(entry["sha256"]) for entry in entries)
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise ModelError(f"{shown(path)} is damaged: {error!r}") from error
+        except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+            raise _damaged(path, error) from error
         if len(digests) != len(images):
             raise ModelError(f"{shown(path)} lists {len(digests)} pictures, {TEST_IMAGES_FILE} holds {len(images)}")
         return TestPictures(images, truth, digests)
@@ -194,9 +194,18 @@ class ModelBundle:
         """The ``accuracy`` part of the metrics."""
         try:
             accuracy: dict[str, Any] = json.loads((self.folder / METRICS_FILE).read_bytes())["accuracy"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{shown(self.folder / METRICS_FILE)} is damaged: {error!r}") from error
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise _damaged(self.folder / METRICS_FILE, error) from error
         return accuracy
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    """What is wrong with a file of JSON, in words."""
+    if isinstance(error, OSError):
+        return ModelError(f"cannot read {shown(path)}: {error.strerror or error}")
+    is_json = not isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, RecursionError))
+    what = "it does not hold what toolkit train wrote there" if is_json else "it is no JSON"
+    return ModelError(f"{shown(path)} is damaged: {what}; copy the bundle again, or train anew")
 
 
 def _read_images(path: Path, spec: ModelSpec) -> NDArray[Any]:

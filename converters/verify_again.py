@@ -13,6 +13,7 @@ import numpy as np
 
 from converters import floor
 from converters.against import Against
+from converters.bundle import REPORT_FILE
 from converters.kinds import KINDS, MIXED
 from converters.loss import USUAL_AGREEMENT, Loss
 from converters.min_runtime import DEFAULT_MIN_RUNTIME, MinRuntime, require_runtime
@@ -118,7 +119,10 @@ class _Work:
 
     def is_unchanged(self) -> None:
         if self.entry is None:
-            self._note("unchanged", "not done", "no export.json beside it speaks of this file")
+            text = f"no {REPORT_FILE} beside it speaks of this file"
+            if self.report is None and (self.model.parent / REPORT_FILE).exists():
+                text = f"the {REPORT_FILE} beside it is damaged, or another version's: it proves nothing of this file"
+            self._note("unchanged", "not done", text)
         elif self.entry["sha256"] == self.digest:
             self._note("unchanged", "ok", "its sha256 is the one in export.json")
         else:

@@ -241,3 +241,24 @@ def test_which_folder_is_a_bundle(tmp_path: Path) -> None:
     assert bundle_of(bundle) == bundle
     assert bundle_of(bundle / "export") == bundle
     assert bundle_of(tmp_path) is None
+
+
+def test_a_report_that_is_damaged(model: Path, against: Against, spec: ModelSpec) -> None:
+    report = write_report(model, against, spec, max_accuracy_drop=100.0)
+    report["files"][0]["max_accuracy_drop"] = "x"
+    (model.parent / "export.json").write_bytes(report_bytes(report))
+    verification = verify_again(model, against, ANY)
+    assert states(verification)["unchanged"] == "not done"
+    assert text(verification, "unchanged").startswith("the export.json beside it is damaged")
+    assert not verification.failed
+
+
+def test_a_collapse_is_a_failure_whatever_the_accuracy(model: Path, against: Against) -> None:
+    """The trained model has other answers, and is right as often: it guesses."""
+    here = verify_again(model, against, ANY).runs[0].scores
+    other = np.roll(here, 1, axis=1)
+    truth = answers(np.roll(here, 2, axis=1), "single-label", ())
+    verification = verify_again(model, replace(against, scores=other, truth=truth), VerifyOptions())
+    assert [check.name for check in verification.failed] == ["accuracy"]
+    assert "drop 1.7 points" in text(verification, "accuracy"), "within the limit of 2"
+    assert text(verification, "accuracy").endswith("get the trained model's answer: it has collapsed")

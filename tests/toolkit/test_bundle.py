@@ -319,3 +319,10 @@ def test_damaged_files_are_named(copy: ModelBundle, name: str, read: Callable[[M
         read(copy)
     assert len(str(caught.value).splitlines()) == 1
     assert copy.is_sound() == name.endswith(".json")
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", '{"images": [{"class_id": 0}]}', "[" * 100_000, "", "5"])
+def test_a_split_that_is_something_else(copy: ModelBundle, content: str) -> None:
+    (copy.folder / "test_split.json").write_text(content)
+    with pytest.raises(ModelError, match=r"test_split\.json is damaged: it .*; copy the bundle again, or train anew$"):
+        copy.test_pictures()

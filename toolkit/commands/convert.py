@@ -98,7 +98,8 @@ def _add_quality(parser: argparse.ArgumentParser) -> None:
         metavar="POINTS",
         type=float,
         default=2.0,
-        help="a file that loses more on the test pictures is refused, unless that may be chance (default: 2)",
+        help="a file that loses more on the test pictures is refused, unless that may be chance; for int8 other ways "
+        "are tried first (default: 2)",
     )
     parser.add_argument(
         "--calibration-images",
