@@ -13,7 +13,7 @@ from runtime.answers import require_label
 from runtime.options import ClassifyOptions
 
 if TYPE_CHECKING:
-    from runtime.actions.said import Said
+    from runtime.said import Said
 
 
 def actions_for(
@@ -93,9 +93,13 @@ def _others(options: ClassifyOptions, log: TextIO) -> Iterator[Action]:
 
 
 def _said(log: TextIO, name: str) -> Said:
-    from runtime.actions.said import Said
+    from runtime.said import Said
 
-    return Said(log, name)
+    def write(line: str) -> None:
+        log.write(f"{line}\n")  # in one piece: other threads write too
+        log.flush()
+
+    return Said(write, name)
 
 
 def check_labels(options: ClassifyOptions, labels: Sequence[str]) -> None:

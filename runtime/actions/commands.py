@@ -15,10 +15,10 @@ from runtime.actions.action import Seen
 from runtime.actions.appearing import holding
 from runtime.actions.options import CommandRule
 from runtime.actions.placeholders import fill_in
-from runtime.actions.said import Said
 from runtime.actions.worker import Worker
 from runtime.errors import one_line
 from runtime.file_kind import shown
+from runtime.said import Said
 
 # Bytes of a command's output that are kept for the log, should it fail.
 _TAIL = 2000

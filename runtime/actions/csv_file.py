@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 
 from runtime.actions.action import Seen
-from runtime.actions.said import Said
 from runtime.errors import DataError, UsageError
 from runtime.file_kind import shown
 from runtime.results import utc_time
+from runtime.said import Said
 
 COLUMNS = (
     "time",

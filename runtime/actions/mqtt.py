@@ -12,9 +12,9 @@ from runtime.actions.action import Seen
 from runtime.actions.appearing import holding, score_of
 from runtime.actions.home_assistant import discovery_messages
 from runtime.actions.options import MqttTarget
-from runtime.actions.said import Said
 from runtime.errors import MissingPackageError, one_line
 from runtime.results import utc_time
+from runtime.said import Said
 
 # Seconds between two messages while the labels stay as they are: the score moves, and a broker that has lost what it
 # retained gets it again.

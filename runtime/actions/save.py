@@ -11,11 +11,11 @@ from runtime.actions.action import Seen
 from runtime.actions.folder_names import folder_name, safe_name
 from runtime.actions.kept_pictures import KeptPictures
 from runtime.actions.options import SaveOptions
-from runtime.actions.said import Said
 from runtime.actions.worker import Worker
 from runtime.errors import DataError, ImageError, one_line
 from runtime.file_kind import shown
 from runtime.images import jpeg_bytes
+from runtime.said import Said
 from runtime.sources.frame import Frame
 
 #: Folder of pictures without an answer, beside those of the labels.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -17,13 +16,12 @@ from runtime.page.options import PageOptions
 from runtime.page.pictures import Pictures
 from runtime.page.uploads import Uploads
 from runtime.results import as_json
+from runtime.said import Said
 
 if TYPE_CHECKING:
     from runtime.answers import Classification
 
 _FILES = ("page.html", "page.css", "page.js", "icon.svg", "token.html")
-# Somebody who tries tokens fills no log: one line in so many seconds.
-_QUIET_SECONDS = 10.0
 
 
 class Site:
@@ -51,12 +49,11 @@ class Site:
         self.pictures = Pictures()
         self.viewers, self.stream_fps = options.viewers, options.stream_fps
         self.max_upload_bytes = options.max_upload_bytes
-        self._options, self._log = options, log
+        self._options, self._log, self._said = options, log, Said(log)
         self._camera = None if camera is None else without_logins(camera)
         self._files = {name: files("runtime.page").joinpath("files").joinpath(name).read_bytes() for name in _FILES}
         self._guard = threading.Lock()
         self._watching = {"stream": 0, "events": 0}
-        self._quiet_until = 0.0
 
     def file(self, name: str) -> bytes:
         """A file of the page."""
@@ -113,10 +110,5 @@ class Site:
         self._log(f"page: {line}")
 
     def wrong_token(self, visitor: str) -> None:
-        """Say in the log that somebody came with a wrong token."""
-        with self._guard:
-            now = time.monotonic()
-            if now < self._quiet_until:
-                return
-            self._quiet_until = now + _QUIET_SECONDS
-        self.say(f"a wrong token, from {shown(visitor)}")
+        """Say in the log that somebody came with a wrong token; who tries many fills no log."""
+        self._said.say(f"page: a wrong token, from {shown(visitor)}", "token")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import ImageError, SourceError, one_line
+from runtime.said import Said
 from runtime.sources.frame import Frame
 
 # Black is said to be 16 in video, and noise lifts it: a picture that has no brighter point shows nothing.
@@ -18,8 +19,6 @@ _BLACK = 24
 _STEP = 16
 # A camera often begins with black frames; from so many seconds of nothing else on, people are told.
 _BLACK_SECONDS = 3.0
-# Damaged frames are told of at once, then every so many seconds.
-_REMINDER = 60.0
 
 
 class Health:
@@ -32,9 +31,8 @@ class Health:
 
     def __init__(self, timeout: float | None, log: Callable[[str], None]) -> None:
         self.good = self.damaged = self.black = 0
-        self._timeout, self._log = timeout, log
+        self._timeout, self._log, self._said = timeout, log, Said(log)
         self._bad_since: float | None = None
-        self._told = (0.0, 0)
         self._black_since: float | None = None
         self._told_black = False
 
@@ -52,13 +50,7 @@ class Health:
         now = time.monotonic()
         self.damaged += 1
         self._bad_since = self._bad_since or now
-        before, count = self._told
-        if not count:
-            self._log(f"{one_line(error)}; left out")
-            self._told = (now, self.damaged)
-        elif now - before >= _REMINDER:
-            self._log(f"--camera {name}: {self.damaged - count} more damaged frames left out")
-            self._told = (now, self.damaged)
+        self._said.say(f"{one_line(error)}; left out", "damaged")
         if breaks and self._timeout is not None and now - self._bad_since > self._timeout:
             self._bad_since = None
             raise SourceError(f"--camera {name}: nothing but damaged frames for {self._timeout:g} s")

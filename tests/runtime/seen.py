@@ -49,7 +49,10 @@ def eventually(happened: Callable[[], object], seconds: float = 20) -> bool:
 
 
 class Log(io.StringIO):
-    """A log whose lines can be asked for."""
+    """A log whose lines can be asked for; called with a line, it takes that."""
+
+    def __call__(self, line: str) -> None:
+        self.write(f"{line}\n")
 
     @property
     def lines(self) -> list[str]:

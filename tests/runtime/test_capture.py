@@ -16,6 +16,7 @@ from runtime.sources import capture as capture_module
 from runtime.sources import outages
 from runtime.sources.capture import Capture
 from runtime.sources.frame import Frame, FrameSource, frame_of
+from runtime.sources.health import Health
 from runtime.sources.pace import Foresight, Throttle
 
 
@@ -209,6 +210,23 @@ def test_damaged_frames_are_left_out_counted_and_said() -> None:
         "--camera script: frame 2 cannot be decoded; left out",
         "--camera script: 7 frames looked at, 3 left out, 3 damaged",
     ]
+
+
+def test_frames_that_are_damaged_now_and_then_for_days_do_not_fill_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, log = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    health = Health(10.0, log.append)
+    for number in range(3 * 86_400):  # one in ten
+        now[0] += 1
+        if number % 10:
+            health.fine(frame_of("cam", number, np.full((32, 32, 3), 99, np.uint8), 0.0))
+        else:
+            health.bad("cam", ImageError(f"--camera cam: frame {number} cannot be decoded"), breaks=True)
+    assert log[:2] == [
+        "--camera cam: frame 0 cannot be decoded; left out",
+        "--camera cam: frame 60 cannot be decoded; left out (6 times)",
+    ]
+    assert len(log) < 90
 
 
 def test_nothing_but_damaged_frames() -> None:

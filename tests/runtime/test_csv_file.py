@@ -9,9 +9,9 @@ import pytest
 
 from runtime.actions.action import Seen
 from runtime.actions.csv_file import COLUMNS, CsvFile
-from runtime.actions.said import Said
 from runtime.cli import main
 from runtime.errors import DataError, UsageError
+from runtime.said import Said
 from tests.runtime.seen import Log, seen
 
 HEADER = ",".join(COLUMNS) + "\n"

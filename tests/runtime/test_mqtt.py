@@ -21,8 +21,8 @@ from runtime.actions.home_assistant import discovery_messages
 from runtime.actions.mqtt import PublishAnswers
 from runtime.actions.mqtt_target import mqtt_target
 from runtime.actions.options import MqttTarget
-from runtime.actions.said import Said
 from runtime.errors import UsageError
+from runtime.said import Said
 from tests.conftest import ROOT
 from tests.runtime.seen import Log, eventually, seen
 

@@ -14,9 +14,9 @@ import pytest
 from runtime.actions.commands import RunCommands
 from runtime.actions.options import CommandRule
 from runtime.actions.placeholders import fill_in
-from runtime.actions.said import Said
 from runtime.actions.worker import Worker
 from runtime.cli import main
+from runtime.said import Said
 from tests.conftest import ROOT
 from tests.runtime.seen import Log, eventually, seen
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from runtime.actions.said import Said
+from runtime.said import Said
 from tests.runtime.seen import Log
 
 

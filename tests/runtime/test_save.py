@@ -17,10 +17,10 @@ from PIL import Image
 from runtime.actions.folder_names import folder_name, safe_name
 from runtime.actions.kept_pictures import KeptPictures
 from runtime.actions.options import SaveOptions
-from runtime.actions.said import Said
 from runtime.actions.save import SavePictures
 from runtime.cli import main
 from runtime.errors import DataError, UsageError
+from runtime.said import Said
 from tests.runtime.seen import Log, eventually, seen
 
 Capture = pytest.CaptureFixture[str]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TextIO
 
 # The same line is written again after so many seconds at the soonest: at first, and doubled each time, at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
@@ -19,12 +20,12 @@ class Said:
     A broker that is away for a week or a full disk must not fill the journal. Threads may share it.
 
     Args:
-        log: where lines go.
-        name: what stands before each, the option that the user gave say.
+        log: takes a line.
+        name: what stands before each, the option that the user gave say; empty for nothing.
     """
 
-    def __init__(self, log: TextIO, name: str) -> None:
-        self._log, self._name = log, name
+    def __init__(self, log: Callable[[str], None], name: str = "") -> None:
+        self._log, self._before = log, f"{name}: " if name else ""
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
 
@@ -43,7 +44,7 @@ class Said:
             count = f" ({before.again + 1} times)" if before is not None and before.again else ""
             if before is not None:
                 before.moment, before.again, before.pause = now, 0, min(2 * before.pause, _LONGEST_PAUSE)
-            self._write(f"{self._name}: {line}{count}\n")
+            self._write(f"{self._before}{line}{count}")
 
     def forget(self) -> None:
         """The trouble is over: the next one is news, even if it is the same."""
@@ -51,11 +52,8 @@ class Said:
             self._lines.clear()
 
     def _write(self, line: str) -> None:
-        try:
-            self._log.write(line)
-            self._log.flush()
-        except (OSError, ValueError):  # nobody reads the log any more; ValueError: it is closed
-            pass
+        with suppress(OSError, ValueError):  # nobody reads the log any more; ValueError: it is closed
+            self._log(line)
 
 
 @dataclass
