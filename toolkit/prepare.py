@@ -148,7 +148,7 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
     table = extract_features(backbone, preprocessing, rehearsal.files(index), cache_dir, views, viewed, notify, ready)
     if table.failures:
         index = index.without(table.failures)
-        notify(f"damaged, found while decoding and skipped: {len(table.failures)}")
+        notify(f"damaged or changed, found while decoding and skipped: {len(table.failures)}")
         _require_counts(index, shares, notify)
         split = split_images(index.images, options.split, fixed)
     notify(f"{table.from_cache} of {len(table.vectors)} features from the cache, {_speed(table)}")

@@ -12,6 +12,7 @@ from toolkit.commands.train_idle_options import check_contradictions, idle_optio
 from toolkit.retrain_flags import translate
 
 FROZEN = "has no effect in --mode bottleneck, which does not train the network"
+CACHED = "changes nothing in --mode bottleneck: every run goes on with the features in the cache"
 
 
 def said(*words: str) -> list[str]:
@@ -29,8 +30,8 @@ def said(*words: str) -> list[str]:
         ("--mixup 0.1", f"--mixup {FROZEN}"),
         ("--unfreeze all", f"--unfreeze {FROZEN}"),
         ("--train-size 160", f"--train-size {FROZEN}"),
-        ("--resume", f"--resume {FROZEN}"),
-        ("--no-resume", f"--no-resume {FROZEN}"),
+        ("--resume", f"--resume {CACHED}"),
+        ("--no-resume", f"--no-resume {CACHED}"),
         (
             "--learning-rate 0.1",
             "--learning-rate has no effect without --steps: the classifier is trained to its optimum",

@@ -34,9 +34,12 @@ def _no_graph(args: argparse.Namespace) -> bool:
     return args.output_graph is None and args.tensorboard is None and not args.intermediate_store_frequency
 
 
-_NETWORK = ("epochs", "patience", "layer_decay", "weight_decay", "mixup", "ema", "unfreeze", "train_size", "resume")
+_NETWORK = ("epochs", "patience", "layer_decay", "weight_decay", "mixup", "ema", "unfreeze", "train_size")
 _RULES = (
     _Rule(_NETWORK, _frozen, "has no effect in --mode bottleneck, which does not train the network"),
+    _Rule(
+        ("resume",), _frozen, "changes nothing in --mode bottleneck: every run goes on with the features in the cache"
+    ),
     _Rule(("unfreeze",), _scratch, "has no effect in --mode scratch, which trains all of the network"),
     _Rule(("steps", "views"), _scratch, "has no effect in --mode scratch, which goes by --epochs and their own views"),
     _Rule(

@@ -127,8 +127,12 @@ class Loop:
     def _where_it_goes_on(self) -> str:
         if self._saved_at is None:
             return "no checkpoint yet: the same command begins the training of the network anew"
-        epoch, step = self._saved_at
-        return f"the same command goes on from the last checkpoint: epoch {epoch + 1}, step {step + 1} of {self._steps}"
+        return f"the same command goes on from the last checkpoint: {self._place(*self._saved_at)}"
+
+    def _place(self, epoch: int, step: int) -> str:
+        if epoch >= self._options.epochs:
+            return f"epoch {epoch}, the last, is done"
+        return f"epoch {epoch + 1}, step {step + 1} of {self._steps}"
 
     def _stops(self) -> bool:
         waited = self._at.epoch - self._at.best_epoch
@@ -229,4 +233,4 @@ class Loop:
         best = {n.removeprefix("best/"): a for n, a in checkpoint.arrays.items() if n.startswith("best/")}
         self._at = _Position(**facts, best=best, curves=curves, least=checkpoint.arrays["least"])
         self._saved_at = self._at.epoch, self._at.step
-        notify(f"going on from the checkpoint: epoch {self._at.epoch + 1}, step {self._at.step + 1} of {self._steps}")
+        notify(f"going on from the checkpoint: {self._place(self._at.epoch, self._at.step)}")

@@ -126,6 +126,13 @@ def test_a_damaged_checkpoint_costs_one_interval(whole: FinetuneResult, shapes: 
     same(resumed, whole)
 
 
+def test_going_on_behind_the_last_epoch(whole: FinetuneResult, shapes: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    for _ in range(2):
+        same(run(shapes, tmp_path, notify=said.append), whole)
+    assert f"going on from the checkpoint: epoch {OPTIONS.epochs}, the last, is done" in said
+
+
 def test_another_option_another_run_and_resume_can_be_refused(shapes: Path, tmp_path: Path) -> None:
     options = replace(OPTIONS, epochs=1, unfreeze="1", save_seconds=60.0)
     run(shapes, tmp_path, options)
