@@ -67,10 +67,7 @@ def class_folders(root: Path, least: int = 2) -> tuple[tuple[str, ...], list[Ski
         pictures = sum(p.suffix.lower() in IMAGE_SUFFIXES for p in loose)
         raise no_class_folders(root, pictures)
     if len(folders) < least:
-        raise DataError(
-            f"{shown(root)} has one class folder, {folders[0].name!r}; a classifier needs two or more (for a single "
-            "thing, add a folder of pictures without it)"
-        )
+        raise _one_class_folder(root, folders[0].name)
     for folder in folders:
         _require_text(folder)
     return tuple(folder.name for folder in folders), skipped
@@ -107,11 +104,24 @@ def why_beside(path: Path) -> str:
 def no_class_folders(root: Path, pictures: int) -> DataError:
     """What to say of a folder without class folders that holds so many pictures itself."""
     held = {0: "", 1: "one picture but "}.get(pictures, f"{pictures} pictures but ")
-    listed = f"; {LABEL_FILE} is read with --multi-label" if (root / LABEL_FILE).is_file() else ""
     return DataError(
         f"{shown(root)} has {held}no class folders: put the pictures of each class into a folder of its own, for "
-        f"example {shown(root / 'cat')} and {shown(root / 'dog')}{listed}"
+        f"example {shown(root / 'cat')} and {shown(root / 'dog')}{_label_file_hint(root)}"
     )
+
+
+def _one_class_folder(root: Path, name: str) -> DataError:
+    without = "add a folder of pictures without it"
+    if (root / BACKGROUND).is_dir():
+        without = f"give {BACKGROUND}, which is no class, another name"
+    return DataError(
+        f"{shown(root)} has one class folder, {name!r}; a classifier needs two or more (for a single thing, {without})"
+        f"{_label_file_hint(root)}"
+    )
+
+
+def _label_file_hint(root: Path) -> str:
+    return f"; {LABEL_FILE} is read with --multi-label" if (root / LABEL_FILE).is_file() else ""
 
 
 def _leads_above(folder: Path) -> bool:

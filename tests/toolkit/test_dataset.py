@@ -98,6 +98,15 @@ def test_folders_that_cannot_be_trained_on(
     assert str(root) in str(caught.value)
 
 
+def test_one_class_beside_something_that_is_no_class(tmp_path: Path) -> None:
+    make_classes(tmp_path, {"one": 3, "_background_": 3})
+    with pytest.raises(DataError, match=r"give _background_, which is no class, another name\)$"):
+        index_folder(tmp_path)
+    (tmp_path / "labels.csv").write_text("file,label\n", "utf-8")
+    with pytest.raises(DataError, match="; labels.csv is read with --multi-label$"):
+        index_folder(tmp_path)
+
+
 def test_too_few_says_how_many_are_needed_and_there(tmp_path: Path) -> None:
     make_classes(tmp_path, {"full": 5, "empty": 0, "two": 2})
     (tmp_path / "two" / "bad.jpg").write_bytes(b"")

@@ -21,6 +21,16 @@ def parse(*words: str) -> argparse.Namespace:
     return parser.parse_args(["sample-data", *words])
 
 
+def test_what_next_is_a_line_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    args = parse("shapes", "--count", "2", "--", "-my shapes")
+    assert args.run(args) == 0
+    *_, line = capsys.readouterr().out.splitlines()
+    assert line == "next: toolkit train './-my shapes'"
+
+
 def test_command_draws_and_says_what_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "my shapes"
     args = parse("shapes", str(folder), "--count", "2", "--seed", "3")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from converters.kinds import FORMATS, IN_OUT, KINDS
 from runtime.command import HelpFormatter
 from runtime.file_kind import shown
 from toolkit.commands.model_arguments import add_calibration_dir, add_model_options, read_hints
+from toolkit.typed import typed
 
 if TYPE_CHECKING:
     from converters.convert import Conversion
@@ -263,4 +263,4 @@ def print_next(conversion: Conversion) -> None:
     changed = any(entry["changed"][what] for entry in files for what in ("better", "worse", "other"))
     more = "; export.html shows the pictures whose answer changed" if changed else "; export.html shows the same"
     print(f"files in {shown(conversion.folder)}{more}")
-    print(f"next: runtime classify --model {shlex.quote(str(conversion.folder / facts['file']))} PICTURE")
+    print(f"next: runtime classify --model {typed(conversion.folder / facts['file'])} PICTURE")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.command import HelpFormatter
 from runtime.errors import UsageError
+from toolkit.typed import typed
 
 if TYPE_CHECKING:
     from toolkit.sample_data import SampleData
@@ -82,4 +82,4 @@ def _report(data: SampleData) -> None:
         made = f"{data.new} of them new" if data.new else "all of them there already"
     classes = ", ".join(data.classes)
     print(f"{data.files} pictures of {len(data.classes)} classes ({classes}) in {data.folder}, {made}")
-    print(f"next: toolkit train {shlex.quote(str(data.folder))}")
+    print(f"next: toolkit train {typed(data.folder)}")

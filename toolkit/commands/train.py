@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from runtime.file_kind import shown
 from toolkit.commands.train_arguments import add_train_arguments, train_options
 from toolkit.commands.train_idle_options import check_contradictions, idle_options
 from toolkit.commands.train_retrain_options import add_retrain_arguments
+from toolkit.typed import typed
 
 if TYPE_CHECKING:
     from toolkit.records import SkippedFile
@@ -120,7 +120,7 @@ def _report(result: TrainResult) -> None:
         print(f"model written to {shown(folder)}")
     else:
         print(f"{shown(folder)} holds this very model already; left as it is")
-    argument = "" if folder == Path("model") else f" {shlex.quote(str(folder))}"
+    argument = "" if folder == Path("model") else f" {typed(folder)}"
     print(f"report: {shown(folder / REPORT_PAGE)}")
     print(f"next: toolkit convert{argument} --quantize")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -18,6 +17,7 @@ from runtime.sources.files import picture_paths
 from toolkit.predict.answers import Answer, as_json, as_text, make_answer
 from toolkit.predict.open_model import looks_like_model, open_model
 from toolkit.predict.options import PredictOptions
+from toolkit.typed import typed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -101,8 +101,8 @@ def _refuse_models(options: PredictOptions) -> None:
         told = [word for word in (options.model, options.graph, options.architecture) if word is not None]
         if told:
             raise UsageError(f"{shown(name)} is a model, not a picture, and {shown(told[0])} was named as the model")
-        others = [shlex.quote(path) for path in options.paths if path != name]
-        line = " ".join(["toolkit predict --model", shlex.quote(name), *(others or ["photo.jpg"])])
+        others = [typed(path) for path in options.paths if path != name]
+        line = " ".join(["toolkit predict --model", typed(name), *(others or ["photo.jpg"])])
         raise UsageError(f"{shown(name)} is a model, not a picture; type: {line}")
 
 
