@@ -100,6 +100,7 @@ class LoadedModel:
         step: told what comes next, "load" (of the delegate) and "prepare" (of the model).
 
     Attributes:
+        name: of the model in errors; its path.
         threads: of the interpreter.
         threads_asked: whether that number was given.
         delegated: whether a delegate takes operators over.
@@ -124,7 +125,7 @@ class LoadedModel:
         step: Callable[[str], None] = lambda step: None,
     ) -> None:
         distribution, interpreter_class = _interpreter_class()
-        self._name = "the model" if isinstance(model, bytes) else shown(model)
+        self.name = "the model" if isinstance(model, bytes) else shown(model)
         self._model, self._batch, self._xnnpack, self._delegate = model, batch, xnnpack, delegate
         self._stamp = None if isinstance(model, bytes) else file_stamp(model)
         self.threads, self.threads_asked = threads or default_threads(), threads is not None
@@ -141,7 +142,7 @@ class LoadedModel:
                 self._interpreter.resize_tensor_input(details["index"], [batch, *details["shape"][1:]])
             self._interpreter.allocate_tensors()
         except Exception as error:  # the interpreters raise ValueError, RuntimeError, SystemError, ...
-            raise ModelError(_explain(self._name, distribution, error, delegate)) from error
+            raise ModelError(_explain(self.name, distribution, error, delegate)) from error
         details = self._interpreter.get_input_details()[0]
         self._input_index = details["index"]
         self.input_shape = tuple(int(n) for n in details["shape"])
@@ -161,8 +162,10 @@ class LoadedModel:
             ModelError: the file is another one by now; or as when it was loaded.
         """
         if not isinstance(self._model, bytes) and file_stamp(self._model) != self._stamp:
-            raise ModelError(f"{self._name}: the file was replaced after it was loaded; load it again")
-        return LoadedModel(self._model, threads, self._batch, xnnpack=self._xnnpack, delegate=self._delegate)
+            raise ModelError(f"{self.name}: the file was replaced after it was loaded; load it again")
+        twin = LoadedModel(self._model, threads, self._batch, xnnpack=self._xnnpack, delegate=self._delegate)
+        twin.name = self.name
+        return twin
 
     def input_memory(self) -> NDArray[Any]:
         """The interpreter's own input, to be written to instead of handing ``run`` a tensor, which it must copy.
@@ -189,7 +192,7 @@ class LoadedModel:
                 self._interpreter.set_tensor(self._input_index, tensor)
             self._interpreter.invoke()
         except Exception as error:
-            raise ModelError(f"{self._name}: the model fails when it runs: {one_line(error)}") from error
+            raise ModelError(f"{self.name}: the model fails when it runs: {one_line(error)}") from error
         output: NDArray[Any] = self._interpreter.get_tensor(self._output_index)
         return output.reshape(-1)
 

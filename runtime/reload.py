@@ -76,13 +76,21 @@ class _Loader:
             try:
                 try_model(theirs, _NICE if self.beside else 0)
                 with quiet_stderr():
-                    classifier = theirs.load()
+                    classifier = self._named(theirs.load(), copy)
                     classifier.model.run()  # the first run takes longest: no frame need wait for it
                     if self._options.camera is not None and every_frame_counts(self._options.camera):
                         classifier.make_twins()
             except EdgeExportError as error:  # in which the copy is named
-                raise type(error)(str(error).replace(str(copy), shown(self.path))) from error
+                raise type(error)(str(error).replace(shown(copy), shown(self.path))) from error
         check_labels(self._options, classifier.contract.labels)
+        return classifier
+
+    def _named(self, classifier: Classifier, copy: Path) -> Classifier:
+        """By the user's file, not by our copy of it."""
+        contract, name = classifier.contract, shown(self.path)
+        warnings = tuple(warning.replace(shown(copy), name) for warning in contract.warnings)
+        classifier.contract = replace(contract, file=replace(contract.file, path=self.path), warnings=warnings)
+        classifier.model.name = name
         return classifier
 
 

@@ -200,6 +200,17 @@ def test_a_model_without_the_labels_that_options_name(colours: Path, save_model:
     assert reloader.slot.current.contract.labels[0] == "two\nlines"
 
 
+def test_warnings_and_errors_name_the_users_file(save_model: Callable[..., Path]) -> None:
+    path = save_model(mean_colour_model("uint8", scale=1 / 255, then="SOFTMAX"), name="two\nlines.tflite")
+    log = Log()
+    model = open_reloader(ClassifyOptions(camera=CameraOptions("clip.mp4"), model=ModelOptions(path)), log).slot.current
+    assert [line.partition(":")[2][: len(repr(str(path))) + 1] for line in log.lines] == [f" {str(path)!r}"]
+    assert model.contract.file.path == path
+    with model.for_one_thread() as twin, pytest.raises(ModelError) as caught:
+        twin.model.run(np.zeros((1, 9, 9, 3), np.uint8))
+    assert str(caught.value).startswith(f"{str(path)!r}: the model fails")
+
+
 @pytest.mark.parametrize(("camera", "twins"), [("clip.mp4", True), ("test", False)])
 def test_threads_get_interpreters_of_their_own_where_every_frame_counts(
     camera: str, twins: bool, colours: Path, monkeypatch: pytest.MonkeyPatch
