@@ -76,13 +76,14 @@ def hand_over(
 
 
 def bring_back(target: Path) -> None:
-    """Undo what a process has begun that was killed while it moved its files into place."""
+    """Undo what a process has begun that was killed while it moved its files into place, and remove what it left."""
     if not target.is_dir():
         return
     with suppress(OSError), locked(target):
         for scratch in dead_scratch_folders(target, SCRATCH_PREFIX):
             if (scratch / _COMING).is_file() and not os.path.lexists(target / REPORT_FILE):
                 _put_back(target, scratch)
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _put_back(target: Path, scratch: Path) -> None:
