@@ -73,7 +73,7 @@ def write_format(
             "message": package.not_checked or "running it needs a Mac, an iPhone or an iPad",
         }
     if "int8" not in made:
-        raise ModelError(f"{name} is made of the int8 file, which did not pass")
+        raise ModelError("it is made of the int8 file, which did not pass")
     if name == "c-array":
         return write_proved(made["int8"], source.spec, folder, proof, options)
     compiled = edgetpu.write(made["int8"], source.spec, folder, f"{stem}_int8")
