@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -22,14 +23,15 @@ _LONGEST = 60
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file by way of a temporary neighbour, so that nobody ever sees half of it.
 
-    Neighbours that killed processes left are removed.
+    Neighbours that killed processes left are removed. A link stays, and the file that it leads to is written.
 
     Raises:
-        DataError: the folder cannot be made or written (permissions, full disk).
+        DataError: the folder cannot be made or written (permissions, full disk), or there is a device or a pipe.
     """
     temporary: Path | None = None
     alive: int | None = None
     try:
+        path = _file_behind(path)
         clear_leftovers(path.parent)
         temporary, file, alive = _new_neighbour(path)
         with file:
@@ -44,6 +46,21 @@ def write_bytes(path: Path, data: bytes) -> None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
         unlock(alive)
+
+
+def is_no_file(path: Path) -> bool:
+    """Whether there is a device, pipe or socket, which root could put a file in the place of."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _file_behind(path: Path) -> Path:
+    if is_no_file(path):
+        raise DataError(f"cannot write {shown(path)}: it is a device or a pipe; name a file")
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -13,7 +13,7 @@ from runtime.errors import ModelError
 
 _COPY_AGAIN = "the download or copy went wrong, fetch it again"
 _NOT_HERE = "give the model here and pictures as arguments of their own"
-_CONVERT = "convert it first (`toolkit convert` takes what `toolkit train` wrote)"
+_CONVERT = "convert it first (`toolkit convert` makes a .tflite file of it)"
 
 # First bytes, what the file then is, what to do. Order matters: the first match wins.
 _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (

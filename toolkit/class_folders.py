@@ -36,6 +36,21 @@ def list_pictures(folder: Path) -> tuple[list[Path], list[SkippedFile]]:
     return found, skipped
 
 
+def require_folder(root: Path) -> None:
+    """Make sure that there is a folder.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        if not root.exists():
+            raise UsageError(f"no such folder: {shown(root)}")
+        if not root.is_dir():
+            raise UsageError(f"{shown(root)} is a file; name a folder that has one folder of pictures for each class")
+    except OSError as error:
+        raise UsageError(f"cannot read the folder {shown(root)}: {error.strerror}") from error
+
+
 def class_folders(root: Path, least: int = 2) -> tuple[tuple[str, ...], list[SkippedFile]]:
     """Labels in natural order, and what lies beside them; ``_background_`` is no label.
 
@@ -47,13 +62,8 @@ def class_folders(root: Path, least: int = 2) -> tuple[tuple[str, ...], list[Ski
         UsageError: no such folder.
         DataError: no class folders, or too few.
     """
+    require_folder(root)
     try:
-        if not root.exists():
-            raise UsageError(f"no such folder: {shown(root)}")
-        if not root.is_dir():
-            raise UsageError(
-                f"{shown(root)} is a file; train on a folder that has one folder of pictures for each class"
-            )
         # The name itself decides between names that are equal in natural order (a1, a01, A1).
         entries = sorted(root.iterdir(), key=lambda p: (natural_key(p.name), p.name))
         folders = [p for p in entries if p.is_dir() and not p.name.startswith(".")]

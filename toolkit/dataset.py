@@ -17,7 +17,7 @@ from runtime.spec import Task
 from toolkit.class_folders import BACKGROUND, LABEL_FILE, class_folders, list_pictures
 from toolkit.label_file import read_label_file
 from toolkit.progress import progress_bar
-from toolkit.records import DatasetIndex, ImageRecord, SkippedFile
+from toolkit.records import DatasetIndex, ImageRecord, SkippedFile, counted
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -121,7 +121,8 @@ def check_counts(index: DatasetIndex, needed: int, why: str) -> None:
         f"{label!r} has {count}" for label, count in zip(index.labels, index.counts(), strict=True) if count < needed
     ]
     if short:
-        lost = f" ({len(index.skipped)} files were skipped)" if index.skipped else ""
+        skipped = len(index.skipped)
+        lost = f" ({counted(skipped, 'file was', 'files were')} skipped)" if skipped else ""
         listed = _has_label_file(index.root, index.task)
         what, away = ("label", f"take the label out of {LABEL_FILE}") if listed else ("class", "move the folder away")
         raise DataError(

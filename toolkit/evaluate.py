@@ -19,6 +19,7 @@ from runtime.contract import ModelContract, Overrides, read_contract
 from runtime.errors import DataError, ImageError, ModelError, UsageError
 from runtime.file_kind import shown
 from runtime.interpreter import LoadedModel
+from toolkit.class_folders import require_folder
 from toolkit.dataset import index_folder
 from toolkit.evaluation import Evaluation, truth_matrix
 from toolkit.folders import default_cache_dir
@@ -95,6 +96,7 @@ def evaluate(
         EdgeExportError: any of its kinds. Each file is written whole or not at all, at the end.
     """
     options = options or EvaluateOptions()
+    require_folder(image_dir)
     _prepare(options.output_dir)
     runnable = runnable_model(model, options.cache_dir or default_cache_dir(), notify)
     notify(f"model: {shown(runnable.path)} ({runnable.description})")
@@ -102,7 +104,7 @@ def evaluate(
     for warning in contract.warnings:
         notify(f"warning: {warning}")
     index = index_folder(image_dir, contract.task, least=1)
-    notify(f"{len(index.images)} pictures in {len(index.labels)} classes, {len(index.skipped)} files skipped")
+    notify(index.summary())
     match = _match(index, contract)
     notes = _match_notes(index, match)
     for note in notes:

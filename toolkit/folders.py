@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from converters.atomic import is_no_file
 from runtime.errors import UsageError
 from runtime.file_kind import shown
 
@@ -21,8 +22,10 @@ def check_writable(option: str, path: Path) -> None:
         path: it, or a folder above it, need not be there.
 
     Raises:
-        UsageError: what is there already is no folder, or one that cannot be written to.
+        UsageError: what is there already is no folder, or one that cannot be written to; or a device or a pipe.
     """
+    if is_no_file(path):
+        raise UsageError(f"{option} {shown(path)} is a device or a pipe; name a file or a folder")
     resolved = path.resolve()
     places = (resolved, *resolved.parents) if resolved.is_dir() else resolved.parents
     above = next(place for place in places if place.exists())

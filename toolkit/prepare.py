@@ -17,7 +17,8 @@ from runtime.errors import DataError, MissingPackageError
 from runtime.file_kind import shown
 from runtime.spec import Preprocessing
 from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE, Architecture, find_architecture
-from toolkit.backbones.registry import Backbone, load_backbone
+from toolkit.backbones.layers import layers_of
+from toolkit.backbones.registry import Backbone, LayeredBackbone, load_backbone
 from toolkit.checkpoint import remove_abandoned
 from toolkit.class_folders import check_outside
 from toolkit.dataset import check_counts, check_folder, index_folder
@@ -34,6 +35,7 @@ from toolkit.records import DatasetIndex, ImageRecord, targets_of
 from toolkit.signatures import Signature, SignatureCache
 from toolkit.split import Share, split_images
 from toolkit.stored_pictures import choose_pictures
+from toolkit.training.net import blocks_of, open_blocks
 from toolkit.views import CachedViews
 
 if TYPE_CHECKING:
@@ -135,6 +137,7 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
     prepare_output_folder(options.output_dir)
     options.outputs.check(options.output_dir)
     backbone, preprocessing = _network(options, earlier, cache_dir)
+    _check_unfreeze(backbone, options)
     notify(f"{backbone.architecture.name}, weights {backbone.origin}")
     ready = ReadyPixels(preprocessing)
     index, rehearsal, signatures = _index(image_dir, options, earlier, cache_dir, notify, ready)
@@ -177,6 +180,13 @@ def _network(options: TrainOptions, earlier: Earlier | None, cache_dir: Path) ->
     return backbone, preprocessing_of(architecture)
 
 
+def _check_unfreeze(backbone: Backbone, options: TrainOptions) -> None:
+    """Refuse a block that is not there before the pictures are read, where no TensorFlow is needed to know."""
+    wanted = options.tuning.unfreeze
+    if options.mode == "finetune" and wanted != "auto" and isinstance(backbone, LayeredBackbone):
+        open_blocks(blocks_of(layers_of(backbone.architecture)), wanted)
+
+
 def _index(
     image_dir: Path,
     options: TrainOptions,
@@ -187,11 +197,7 @@ def _index(
 ) -> tuple[DatasetIndex, Rehearsal, dict[str, Signature]]:
     """The pictures, those that belong together in groups, and their looks; what looks wrong is told, a line each."""
     index, signatures = _read_folder(image_dir, options, 2 if earlier is None else 1, cache_dir, notify, ready)
-    background = f" and {index.negatives} of no class" if index.negatives else ""
-    found = (
-        f"{len(index.images) - index.negatives} pictures in {len(index.labels)} classes{background}, "
-        f"{len(index.skipped)} files skipped"
-    )
+    found = index.summary()
     rehearsal = Rehearsal()
     if earlier is not None:
         index = earlier.relabelled(index)

@@ -75,6 +75,13 @@ class DatasetIndex:
         """Number of pictures that belong to no class."""
         return sum(not image.class_ids for image in self.images)
 
+    def summary(self) -> str:
+        """The counts in one line, for people."""
+        pictures = counted(len(self.images) - self.negatives, "picture", "pictures")
+        background = f" and {self.negatives} of no class" if self.negatives else ""
+        classes = counted(len(self.labels), "class", "classes")
+        return f"{pictures} in {classes}{background}, {counted(len(self.skipped), 'file', 'files')} skipped"
+
     def without(self, failures: dict[str, str]) -> DatasetIndex:
         """The index less the pictures that turned out unreadable when they were decoded.
 
@@ -89,6 +96,11 @@ class DatasetIndex:
         """Hex sha256 over labels and contents; independent of where the folder lies."""
         lines = sorted(f"{[self.labels[i] for i in image.class_ids]!r} {image.digest}" for image in self.images)
         return hashlib.sha256("\n".join([self.task, repr(self.labels), *lines]).encode()).hexdigest()
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """A number and what it counts."""
+    return f"{number} {one if number == 1 else several}"
 
 
 def targets_of(images: Sequence[ImageRecord], classes: int) -> NDArray[np.bool_]:

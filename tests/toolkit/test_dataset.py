@@ -80,7 +80,7 @@ def test_upper_case_endings(tmp_path: Path) -> None:
     ("make", "kind", "message"),
     [
         (lambda root: None, UsageError, "no such folder"),
-        (lambda root: root.write_bytes(b"x"), UsageError, "is a file; train on a folder"),
+        (lambda root: root.write_bytes(b"x"), UsageError, "is a file; name a folder"),
         (lambda root: root.mkdir(), DataError, "has no class folders: put the pictures of each class"),
         (lambda root: (root.mkdir(), picture(1).save(root / "x.png")), DataError, "has one picture but no class"),
         (lambda root: make_classes(root.parent, {"photos": 2}), DataError, "has 2 pictures but no class folders: put"),
@@ -115,7 +115,7 @@ def test_too_few_says_how_many_are_needed_and_there(tmp_path: Path) -> None:
         check_counts(index, 3, "one each for training, validation, test")
     text = str(caught.value)
     assert "at least 3 usable pictures (one each for training, validation, test)" in text
-    assert "'empty' has 0, 'two' has 2 (1 files were skipped)" in text
+    assert "'empty' has 0, 'two' has 2 (1 file was skipped)" in text
     assert "'full'" not in text
 
 
@@ -281,3 +281,16 @@ def test_without_moves_pictures_to_the_skipped(tmp_path: Path) -> None:
     rest = index.without({bad.digest: "cut short"})
     assert rest.counts() == [1, 2]
     assert [(file.path, file.reason) for file in rest.skipped] == [(bad.path, "cut short")]
+
+
+@pytest.mark.parametrize(
+    ("classes", "line"),
+    [
+        ({"a": 1}, "1 picture in 1 class, 1 file skipped"),
+        ({"a": 1, "b": 1, "_background_": 2}, "2 pictures in 2 classes and 2 of no class, 1 file skipped"),
+    ],
+)
+def test_the_counts_in_one_line(tmp_path: Path, classes: dict[str, int], line: str) -> None:
+    make_classes(tmp_path, classes)
+    (tmp_path / "a" / "notes.txt").write_text("none", "utf-8")
+    assert index_folder(tmp_path, least=1).summary() == line

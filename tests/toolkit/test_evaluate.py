@@ -103,7 +103,7 @@ def test_a_file_of_others(
     assert metrics == json.loads((out / "metrics.json").read_bytes())
     assert "the folder 'Military Uniform' is taken for the class 'military uniform'" in captured.err
     assert "'no such class' is named like no class of the model: its 3 pictures count" in captured.err
-    assert "1 files skipped, listed above" in captured.err
+    assert "1 file skipped, listed above" in captured.err
     assert "broken.jpg: " in captured.err
     figures = metrics["evaluations"]["evaluated"]
     assert (figures["accuracy"]["images"], figures["unknown"]["negatives_rejected"]["images"]) == (2, 3)
@@ -142,6 +142,7 @@ def test_hostile_labels_in_the_terminal(thirdparty: Path, tmp_path: Path, capsys
         (["{photos}", "{photos}"], 1, "is not a model bundle of toolkit train: model.keras"),
         (["{text}", "{photos}"], 1, "is not a TensorFlow Lite model"),
         (["{model}", "{nowhere}"], 2, "no such folder"),
+        (["{text}", "{nowhere}"], 2, "no such folder"),
         (["{model}", "{photos}"], 1, "is named like a class of the model: the folders are 'a', 'b', the classes '"),
         (["{model}", "{photos}", "--output-dir", "{text}"], 2, "is a file; name a folder"),
         (["{model}", "{photos}", "--labels", "{nowhere}"], 2, "no such file"),

@@ -83,6 +83,11 @@ def test_nothing_asked_for_nothing_written(trained: Trained) -> None:
         (["--tensorboard", "{model}"], "lies in .*, which is replaced as a whole"),
         (["--output-graph", "{folder}"], "is a folder; name a file"),
         (["--output-labels", "{folder}"], "is a folder; name a file"),
+        pytest.param(
+            ["--output-labels", "/dev/null"],
+            "--output-labels /dev/null is a device or a pipe; name a file",
+            marks=pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files"),
+        ),
         (["--saved-model-dir", "{folder}"], "is no part of a SavedModel"),
         (["--tensorboard", "{folder}/mine.txt"], "is a file; name a folder"),
         (["--output-graph", "{folder}/mine.txt/g.pb"], "mine.txt is no folder that can be written to"),

@@ -58,6 +58,11 @@ def test_help_teaches_and_loads_nothing_heavy() -> None:
         (["nowhere.jpg", "--architecture", "efficientnet_lite0"], "no such file or folder: nowhere.jpg"),
         (["{pictures}", "--architecture", "efficientnet_lite0", "--html", "{pictures}"], "is a folder; name a file"),
         (["{pictures}", "--architecture", "efficientnet_lite0", "--html", "no/p.html"], "there is no folder no"),
+        pytest.param(
+            ["{pictures}", "--architecture", "efficientnet_lite0", "--html", "/dev/null"],
+            "--html /dev/null is a device or a pipe; name a file",
+            marks=pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files"),
+        ),
     ],
 )
 def test_wrong_usage(

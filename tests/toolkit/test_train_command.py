@@ -83,7 +83,7 @@ def test_progress_does_not_flood_a_log(tmp_path: Path, cache_dir: Path, capsys: 
     [
         ([], "name the folder of pictures: toolkit train"),
         (["{nowhere}"], "no such folder: "),
-        (["{file}"], "is a file; train on a folder"),
+        (["{file}"], "is a file; name a folder"),
         (["{photos}", "--architecture", "nonsense"], "unknown architecture 'nonsense'"),
         (["{photos}", "--seed", "-1"], "--seed must be 0 or more"),
         (["{photos}", "--seed", "x"], "--seed: must be a whole number; got 'x'; see toolkit train --help"),
@@ -177,6 +177,17 @@ def test_bad_data(tmp_path: Path, capsys: pytest.CaptureFixture[str], counts: di
     assert toolkit("train", root, "--output-dir", tmp_path / "m", "--cache-dir", tmp_path / "c") == 1
     assert text in one_error(capsys)
     assert not (tmp_path / "m").exists()
+
+
+def test_a_block_that_is_not_there_is_told_before_the_pictures_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_classes(tmp_path / "photos", {"a": 3, "b": 3})
+    options = ("--mode", "finetune", "--unfreeze", "block_99", "--output-dir", tmp_path / "m")
+    assert toolkit("train", root, *options, "--cache-dir", tmp_path / "c") == 2
+    captured = capsys.readouterr()
+    assert "--unfreeze 'block_99': no such block; use all, a number, or one of conv1, block_1" in captured.err
+    assert "pictures in" not in captured.err
 
 
 def test_labels_of_a_file_have_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate as ``args`` asks and print the figures; returns the exit code."""
     from runtime.contract import Overrides
     from toolkit.evaluate import EvaluateOptions, evaluate
+    from toolkit.records import counted
 
     options = EvaluateOptions(
         output_dir=args.output_dir,
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     for file in result.skipped:
         print(f"skipped: {shown(file.path)}: {file.reason}", file=sys.stderr)
     if result.skipped:
-        print(f"{len(result.skipped)} files skipped, listed above", file=sys.stderr)
+        print(f"{counted(len(result.skipped), 'file', 'files')} skipped, listed above", file=sys.stderr)
     if args.json:
         print(json.dumps(result.metrics, ensure_ascii=False))
     else:

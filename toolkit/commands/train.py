@@ -102,10 +102,12 @@ def _report_test(result: TrainResult, args: argparse.Namespace) -> None:
 
 
 def _report_skipped(skipped: tuple[SkippedFile, ...]) -> None:
+    from toolkit.records import counted
+
     for file in skipped:
         print(f"skipped: {shown(file.path)}: {file.reason}", file=sys.stderr)
     if skipped:
-        print(f"{len(skipped)} files skipped, listed above", file=sys.stderr)
+        print(f"{counted(len(skipped), 'file', 'files')} skipped, listed above", file=sys.stderr)
 
 
 def _report(result: TrainResult) -> None:

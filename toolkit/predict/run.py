@@ -14,6 +14,7 @@ from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes
 from runtime.preprocess import resize
 from runtime.sources.files import picture_paths
+from toolkit.folders import check_writable
 from toolkit.predict.answers import Answer, as_json, as_text, make_answer
 from toolkit.predict.open_model import looks_like_model, open_model
 from toolkit.predict.options import PredictOptions
@@ -116,3 +117,4 @@ def _check_page(path: Path) -> None:
         raise UsageError(f"--html {shown(path)} is a folder; name a file")
     if not path.parent.is_dir():
         raise UsageError(f"--html {shown(path)}: there is no folder {shown(path.parent)}")
+    check_writable("--html", path)

@@ -8,7 +8,7 @@ from typing import Any
 from converters.quantization.convolutions import depthwise
 from toolkit.backbones.layers import BATCH_NORM_EPSILON, ConvLayer
 from toolkit.backbones.pooling import MAX_FACTOR, Pooling
-from toolkit.training.net import Floats, Net, Parameter, Precision, block_of
+from toolkit.training.net import Floats, Net, Parameter, Precision, block_of, blocks_of
 
 # Share of the old running statistics that a batch leaves; 0.99 is Keras's, for schedules ten times as long.
 _MOMENTUM = 0.95
@@ -38,7 +38,7 @@ class LayeredNet(Net):
 
         self._layers, self._pooling = layers, pooling
         self._dtype = tf.as_dtype(precision)
-        self.blocks = tuple(dict.fromkeys(map(block_of, layers)))
+        self.blocks = blocks_of(layers)
         self.parameters, self.statistics = [], {}
         self._variables: dict[str, Any] = {}
         for layer in layers:

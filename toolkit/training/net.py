@@ -91,6 +91,11 @@ def open_blocks(blocks: Sequence[str], unfreeze: str) -> tuple[str, ...]:
     return tuple(blocks[list(blocks).index(unfreeze) :])
 
 
+def blocks_of(layers: Sequence[ConvLayer]) -> tuple[str, ...]:
+    """Names of the blocks, from the picture up."""
+    return tuple(dict.fromkeys(map(block_of, layers)))
+
+
 def block_of(layer: ConvLayer) -> str:
     """Name of the block a layer of MobileNet v1, v2 or EfficientNet-Lite stands in."""
     if match := re.fullmatch(r"conv_(?:dw|pw)_(\d+)", layer.name):
