@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Progress(Protocol):
@@ -23,6 +23,28 @@ class _Silent:
 def silent_progress() -> AbstractContextManager[Progress]:
     """What ``progress_bar`` gives, for work that shows none."""
     return nullcontext(_Silent())
+
+
+# Bars that are shown, each with the time of its last drawing behind which the line was ended.
+_shown: list[list[Any]] = []
+
+
+def say(line: str) -> None:
+    """Write a line on standard error, on a line of its own while a bar is shown, too."""
+    if sys.stderr is None:  # closed by whoever started this
+        return
+    if not _shown:
+        sys.stderr.write(f"{line}\n")
+        return
+    bar, ended = _shown[-1]
+    if sys.stderr.isatty():
+        bar.clear()
+        sys.stderr.write(f"{line}\n")
+        bar.refresh()
+    else:
+        begun = bar.last_print_t != ended
+        _shown[-1][1] = bar.last_print_t
+        sys.stderr.write(f"\n{line}\n" if begun else f"{line}\n")
 
 
 @contextmanager
@@ -49,4 +71,9 @@ def progress_bar(description: str, total: int | None, unit: str = " images", don
         mininterval=0.1 if terminal else 10.0,
         file=sys.stderr,
     ) as bar:
-        yield bar
+        shown = [bar, None]
+        _shown.append(shown)
+        try:
+            yield bar
+        finally:
+            _shown.remove(shown)

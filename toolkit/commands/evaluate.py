@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate as ``args`` asks and print the figures; returns the exit code."""
     from runtime.contract import Overrides
     from toolkit.evaluate import EvaluateOptions, evaluate
+    from toolkit.progress import say
     from toolkit.records import counted
 
     options = EvaluateOptions(
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         cache_dir=args.cache_dir,
         command=args.command_line,
     )
-    result = evaluate(args.model, args.image_dir, options, notify=lambda line: print(line, file=sys.stderr))
+    result = evaluate(args.model, args.image_dir, options, notify=say)
     for file in result.skipped:
         print(f"skipped: {shown(file.path)}: {file.reason}", file=sys.stderr)
     if result.skipped:

@@ -67,9 +67,10 @@ def run(args: argparse.Namespace) -> int:
     options = train_options(args)
     for line in idle_options(args):
         print(line, file=sys.stderr)
+    from toolkit.progress import say
     from toolkit.train import train
 
-    result = train(args.image_dir, options, notify=lambda line: print(line, file=sys.stderr))
+    result = train(args.image_dir, options, notify=say)
     with last_words(f"the model is safe in {shown(result.folder)}"):
         _report_skipped(result.skipped)
         for path in result.extra:
