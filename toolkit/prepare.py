@@ -154,7 +154,7 @@ def prepare(image_dir: Path, options: TrainOptions, notify: Notify) -> Prepared:
         notify(f"damaged or changed, found while decoding and skipped: {len(table.failures)}")
         _require_counts(index, shares, notify)
         split = split_images(index.images, options.split, fixed)
-    notify(f"{table.from_cache} of {len(table.vectors)} features from the cache, {_speed(table)}")
+    notify(f"{table.from_cache} of {len(table.vectors)} features from the cache, {_speed(table, views)}")
     _require_shares(index, split, shares)
     table = rehearsal.add_to(table)
     return Prepared(
@@ -290,8 +290,9 @@ def require_packages() -> None:
             )
 
 
-def _speed(table: FeatureTable) -> str:
+def _speed(table: FeatureTable, views: CachedViews | None) -> str:
     if not table.computed:
         return "none computed"
     rate = table.computed / max(table.seconds, 1e-9)
-    return f"{table.computed} computed in {table.seconds:.1f} s ({rate:.0f} images/s)"
+    counted = "" if views is None else ", each view counted,"
+    return f"{table.computed} computed{counted} in {table.seconds:.1f} s ({rate:.0f} images/s)"

@@ -100,6 +100,7 @@ def test_rows_of_what_is_learned(photos: Path, options: TrainOptions) -> None:
     said: list[str] = []
     prepared = prepare(photos, replace(options, views=2, augmentation=MODERN), said.append)
     assert "140 pictures in 2 classes and 40 of no class, 0 files skipped" in said
+    assert any(" computed, each view counted, in " in line for line in said)
     images = prepared.images("training")
     plain, both = prepared.data("training"), prepared.data("training", views=True)
     assert len(both) == 3 * len(plain) == 3 * len(images)
