@@ -9,16 +9,14 @@ import re
 import signal
 import sys
 import textwrap
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 from runtime.errors import DataError, EdgeExportError, UsageError, one_line
-from runtime.guard import is_child
+from runtime.signals import ended_by_signals
 
 # Conventional exit code of a program ended by a signal: 128 + its number. SIGPIPE, 13, ends other programs whose reader
 # has gone; Windows does not know it.
@@ -162,7 +160,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     _prepare_streams()
     warnings.filterwarnings("ignore", module="PIL")  # odd EXIF is no news for the user
     try:
-        with _signals() as received:
+        with ended_by_signals() as received:
             code = _run(parser, argv, received)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` say, has gone: that is said by the exit code alone, as others do
@@ -230,35 +228,6 @@ def _ended(name: str, number: int) -> int:
     what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
     say_last(f"{name}: {what}")
     return _SIGNALLED + number
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Let SIGTERM and a closed terminal end the block as Ctrl-C does, so that nothing half-made is left behind.
-
-    Yields:
-        The signals received, to which more are added.
-    """
-    received: list[int] = []
-
-    def end(number: int, _frame: FrameType | None) -> NoReturn:
-        if number != signal.SIGINT or is_child():
-            signal.signal(number, signal.SIG_IGN)  # `timeout` and others send it twice: clearing up goes on
-        received.append(number)
-        raise KeyboardInterrupt
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():  # no other thread may set handlers
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
-            # Where it is ignored, as after `nohup`, it stays so.
-            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                before[number] = signal.signal(number, end)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _prepare_streams() -> None:

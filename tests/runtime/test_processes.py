@@ -200,3 +200,34 @@ def test_odd_exif_is_no_news(photos: Path, colours: Path, encoded: Callable[...,
     (photos / "odd.jpg").write_bytes(encoded(Image.new("RGB", (9, 9)), "JPEG", exif=exif))
     done = run_module("classify", "--model", str(colours), str(photos / "odd.jpg"))
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# A signal comes while an object is finalized, where Python drops exceptions; what follows has no end of its own.
+DROPPED = """\
+import argparse, signal, sys, time
+from runtime.command import run_command
+
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(int(sys.argv[1]))
+
+def run(args):
+    Finalized()
+    time.sleep(20)
+    return 0
+
+parser = argparse.ArgumentParser(prog="runtime")
+parser.set_defaults(run=run)
+raise SystemExit(run_command(parser, []))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [(signal.SIGINT, 130, "runtime: interrupted"), (signal.SIGTERM, 143, "runtime: ended by SIGTERM")],
+)
+def test_a_signal_that_python_drops_ends_the_command_all_the_same(number: int, code: int, line: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", DROPPED, str(int(number))]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr.splitlines()) == (code, [line])
