@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from runtime.command import CommandParser, HelpFormatter, run_command
+from runtime.command import CommandParser, HelpFormatter, ShowVersion, run_command
 from runtime.quiet import own_stderr
 
 _DESCRIPTION = "Runs picture classifiers (.tflite) on this device."
@@ -36,6 +36,7 @@ COMMANDS = {
 def build_parser(argv: Sequence[str]) -> CommandParser:
     """The command line, as far as these arguments need it: only the subcommand among them is loaded."""
     parser = CommandParser("runtime", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=HelpFormatter)
+    parser.add_argument("--version", action=ShowVersion)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     meant = next((word for word in argv if not word.startswith("-")), None)
     for name, line in COMMANDS.items():

@@ -92,6 +92,20 @@ class CommandParser(argparse.ArgumentParser):
         return ""
 
 
+class ShowVersion(argparse.Action):
+    """``--version``: which release this is, looked up only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_more: object) -> None:
+        """Print, and end."""
+        from runtime.versions import our_version
+
+        sys.stdout.write(f"{parser.prog} {our_version()} (Python {sys.version.split()[0]})\n")
+        parser.exit()
+
+
 # What argparse says -> what we say.
 _WORDS = (
     (r"^argument ([^:/]+)(/[^:]+)?: ", r"\1: "),  # the first of an option's names

@@ -15,6 +15,11 @@ def package_version(distribution: str) -> str | None:
         return None
 
 
+def our_version() -> str:
+    """Of this program."""
+    return package_version("edge-export-toolkit") or "from source"
+
+
 def how_to_install_interpreter() -> str:
     """The command for this machine: on 32 bits LiteRT has no wheel, and tflite-runtime's last one needs numpy 1."""
     return "pip install ai-edge-litert" if sys.maxsize > 2**32 else "pip install tflite-runtime==2.14.0 'numpy<2'"

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from runtime.command import CommandParser, HelpFormatter, run_command
+from runtime.command import CommandParser, HelpFormatter, ShowVersion, run_command
 from runtime.errors import MissingPackageError
 from toolkit.retrain_flags import with_new_names
 
@@ -46,6 +46,7 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
     )
+    parser.add_argument("--version", action=ShowVersion)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in (command,) if command in _COMMANDS else _COMMANDS:
         importlib.import_module(f"toolkit.commands.{name.replace('-', '_')}").add_parser(commands)

@@ -18,7 +18,7 @@ from converters.bundle import write_bundle
 from runtime.errors import DataError
 from runtime.file_kind import shown
 from runtime.spec import LabelList, ModelSpec
-from runtime.versions import package_version
+from runtime.versions import our_version, package_version
 from toolkit.backbones.registry import Backbone
 from toolkit.blas_threads import one_blas_thread
 from toolkit.bundle_files import BundleContent, fill_bundle
@@ -174,7 +174,7 @@ def _pictures(prepared: Prepared, options: TrainOptions) -> tuple[StoredPictures
     digests = [index.images[position].digest for position in (*choice.test, *choice.calibration)]
     before = None
     if any(digest not in seen for digest in digests):
-        before = StoredPictures.of_bundle(options.output_dir, prepared.preprocessing, _toolkit_version())
+        before = StoredPictures.of_bundle(options.output_dir, prepared.preprocessing, our_version())
     old = before.by_digest if before is not None else {}
 
     def ready(digest: str) -> NDArray[Any] | None:
@@ -236,14 +236,10 @@ def _provenance(
         "pooling": fitted.backbone.architecture.pooling,
         "weights": fitted.backbone.digest,
         "model": _model_digest(fitted.backbone, head, keep),
-        "toolkit": _toolkit_version(),
+        "toolkit": our_version(),
         "keras": package_version("keras"),
         "seed": options.seed,
     }
-
-
-def _toolkit_version() -> str:
-    return package_version("edge-export-toolkit") or "from source"
 
 
 def _more_metrics(fitted: Fitted, judged: Judged, options: TrainOptions) -> dict[str, Any]:

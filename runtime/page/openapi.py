@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runtime.page.options import PageOptions
-from runtime.versions import package_version
+from runtime.versions import our_version
 
 _NUMBER, _TEXT, _WHOLE = {"type": "number"}, {"type": "string"}, {"type": "integer"}
 
@@ -21,7 +21,7 @@ def openapi(options: PageOptions, *, token: bool) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "runtime serve",
-            "version": package_version("edge-export-toolkit") or "unknown",
+            "version": our_version(),
             "description": "Classifies posted pictures, and shows what a camera sees.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

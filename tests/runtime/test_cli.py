@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,11 @@ def test_help(capsys: Capture) -> None:
     for arguments in (["--help"], ["classify", "--help"], ["info", "--help"]):
         assert main(arguments) == 0
         assert capsys.readouterr().out.startswith("usage: runtime")
+
+
+def test_version(capsys: Capture) -> None:
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"runtime \S+ \(Python 3\.[0-9.]+\)\n", capsys.readouterr().out)
 
 
 def test_paths_that_hold_no_pictures(tmp_path: Path, colours: Path, capsys: Capture) -> None:

@@ -55,3 +55,8 @@ def test_the_process_ends_without_a_search_for_garbage(words: list[str], code: i
     run = subprocess.run([sys.executable, "-c", script, *words], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == code
     assert int(run.stdout.splitlines()[-1]) > 1000
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("toolkit ")

@@ -7,14 +7,14 @@ import platform
 import numpy as np
 
 from runtime.interpreter import interpreter_name
-from runtime.versions import package_version
+from runtime.versions import our_version, package_version
 
 
 def versions() -> dict[str, str]:
     """What an answer depends on beside the model: package -> version."""
     interpreter, _, version = interpreter_name().partition(" ")
     found = {
-        "edge-export-toolkit": package_version("edge-export-toolkit") or "from source",
+        "edge-export-toolkit": our_version(),
         interpreter: version,
         "numpy": np.__version__,
         "pillow": package_version("pillow") or "",
