@@ -6,6 +6,7 @@ need to be trusted.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import struct
@@ -119,6 +120,8 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile | None]:
             archive = stack.enter_context(zipfile.ZipFile(file)) if _has_archive(file) else None
             yield archive
         except _ZIP_ERRORS as error:
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: an offset before 0
+                raise ModelError(f"{shown(path)}: cannot be read: {error.strerror}") from error
             raise ModelError(f"{shown(path)} has a damaged archive of associated files: {error}") from error
 
 

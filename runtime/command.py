@@ -15,12 +15,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from runtime.errors import DataError, EdgeExportError, UsageError, one_line
+from runtime.errors import DataError, EdgeExportError, UsageError, first_line, one_line
 from runtime.signals import ended_by_signals
 
 # Conventional exit code of a program ended by a signal: 128 + its number. SIGPIPE, 13, ends other programs whose reader
 # has gone; Windows does not know it.
 _SIGNALLED, _SIGPIPE = 128, 13
+_OURS = ("runtime", "converters", "toolkit")
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -231,7 +232,15 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, received: 
         if isinstance(error, MemoryError):
             sys.stderr.write(f"{parser.prog}: error: not enough memory; use smaller pictures, or a smaller model\n")
             return 1
+        if isinstance(error, ImportError) and not (error.name or "").startswith(_OURS):
+            sys.stderr.write(f"{parser.prog}: error: {_does_not_load(error)}\n")
+            return 1
         raise
+
+
+def _does_not_load(error: ImportError) -> str:
+    why = first_line(error.__cause__ or error)  # numpy writes a page, with the cause behind it
+    return f"a package that is needed does not load: {one_line(why)}; install it anew, `runtime doctor` says more"
 
 
 def _ended(name: str, number: int) -> int:

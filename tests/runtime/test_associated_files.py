@@ -50,7 +50,7 @@ def test_no_archive(path: Path, data: bytes) -> None:
 
 
 def test_no_file(path: Path) -> None:
-    with pytest.raises(ModelError, match=r"none.tflite .*No such file"):
+    with pytest.raises(ModelError, match=r"none.tflite: cannot be read: No such file"):
         find_spec(path.with_name("none.tflite"))
 
 

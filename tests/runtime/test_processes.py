@@ -231,3 +231,25 @@ def test_a_signal_that_python_drops_ends_the_command_all_the_same(number: int, c
     command = [sys.executable, "-c", DROPPED, str(int(number))]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr.splitlines()) == (code, [line])
+
+
+# As numpy does where one of its libraries is missing, or made for another processor.
+BROKEN_NUMPY = """\
+try:
+    raise ImportError("libopenblas.so: wrong ELF class")
+except ImportError as error:
+    raise ImportError(f"\\n\\nIMPORTANT: PLEASE READ THIS\\n\\nOriginal error was: {error}\\n") from error
+"""
+
+
+@pytest.mark.parametrize("arguments", [["classify", "red.png", "--model"], ["classify", "--camera", "test", "--model"]])
+def test_a_numpy_that_does_not_load(arguments: list[str], photos: Path, colours: Path, tmp_path: Path) -> None:
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text(BROKEN_NUMPY)
+    command = [sys.executable, "-m", "runtime", *arguments, str(colours)]
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    ended = subprocess.run(
+        command, cwd=photos, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    line = "runtime: error: a package that is needed does not load: libopenblas.so: wrong ELF class; install it anew, "
+    assert (ended.returncode, ended.stderr) == (1, f"{line}`runtime doctor` says more\n")
