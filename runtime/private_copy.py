@@ -66,7 +66,7 @@ class PrivateCopies:
         """Remove those that another thread has in use, for the process ends; no more are made."""
         with self._lock:
             self._ended = True
-            for folder in self._folders:
+            for folder in tuple(self._folders):  # another thread may be done with its own just now
                 shutil.rmtree(folder, ignore_errors=True)
 
 
