@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Processor seconds after which a decoder that never ends is ended; the largest picture that is taken needs four.
 _MOST_SECONDS = 60
+_ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Decoded(NamedTuple):
@@ -98,15 +99,19 @@ def decode_ahead(options: ClassifyOptions) -> Ahead | None:
         reading, writing = os.pipe()
     except (EdgeExportError, OSError, ValueError):  # which is told by whoever classifies
         return None
+    # Until the child has no handlers of this process's any more, whose work it would go on with.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         child = os.fork()
+        if not child:
+            os.close(reading)
+            _work(data, options.model.model, options.model.overrides, writing)
     except OSError:  # no more processes allowed
         os.close(reading)
         os.close(writing)
         return None
-    if not child:
-        os.close(reading)
-        _work(data, options.model.model, options.model.overrides, writing)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(writing)
     return Ahead(data, child, reading)
 
@@ -118,8 +123,9 @@ def _processors() -> int:
 def _work(data: bytes, model: Path | None, overrides: Overrides, writing: int) -> NoReturn:
     """The child's whole life; it says nothing but by its answer."""
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _ENDING:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         import resource
 
         from runtime import guard

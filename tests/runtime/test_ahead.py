@@ -110,6 +110,28 @@ def test_a_child_that_dies_is_no_matter(colours: Path, photos: Path, end: str) -
     assert predictions(out) == predictions(run(*words, alone=True)[1])
 
 
+# Sends a signal to the child that decodes before it can do anything.
+AT_ONCE = """
+def begun(options, begin=runtime.ahead.decode_ahead, fork=os.fork):
+    def forked():
+        child = fork()
+        if not child:
+            os.kill(os.getpid(), signal.{name})
+        return child
+    os.fork = forked
+    return begin(options)
+runtime.ahead.decode_ahead = begun
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_child_that_a_signal_meets_at_its_start_says_nothing(colours: Path, photos: Path, name: str) -> None:
+    words = ("classify", "--json", "--model", colours, photos / "red.png")
+    code, out, err = run(*words, before=AT_ONCE.format(name=name))
+    assert (code, err) == (0, "")
+    assert predictions(out) == predictions(run(*words, alone=True)[1])
+
+
 def test_half_an_answer_and_that_of_another_model_are_not_taken(colours: Path, photos: Path) -> None:
     for change in ("answer[:-5]", "answer.replace(b'height', b'width ')"):
         before = WATCH + "\nwhole = runtime.ahead._answer\ndef part(*given):\n    answer = whole(*given)\n"
