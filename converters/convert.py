@@ -135,9 +135,9 @@ def _open(path: Path, options: ConvertOptions, notify: Notify) -> Source:
 
 
 def _renewed(found: Standing, source: Source, target: Path, options: ConvertOptions, notify: Notify) -> dict[str, Any]:
-    """The report of files that are up to date, written anew where the limit is another or export.html was removed."""
+    """The report of files that are up to date, written anew where it says something else or export.html was removed."""
     report = as_asked(found, target, options)
-    is_other = report["max_accuracy_drop"] != (found.report or {})["max_accuracy_drop"]
+    is_other = report != found.report  # another limit; a file that was not asked for now is no more
     if not is_other and (target / EXPORT_PAGE).exists():
         return report
     try:
@@ -201,11 +201,12 @@ class _Run:
                 "int8_attempts": [attempt.to_json() for attempt in self.choice.attempts],
                 "int8_choice": self.choice.reason,
                 "int8_stand_in": taken.kind if taken.kind in made else None,
+                "int8_made_with": options.made_with("int8"),
             }
         if explained := self._explain(maker, made):
             report["formats"].append(format_entry(LAYERS, explained, {}, options))
         written = [self.beside / part["file"] for entry in report["formats"] for part in entry["files"]]
-        report = carry_over(report, self.found, target)
+        report = carry_over(report, self.found, target, options)
         page = render_page(report, pictures.images)
         for name in hand_over([*accepted_files, *written], report, page, target, self.scratch, self.folder.check):
             self.notify(f"Removed {shown(name)}: it is not what this model gives now")
@@ -248,28 +249,26 @@ class _Run:
     def _int8(self, content: bytes, maker: Maker, prover: Prover) -> list[ExportResult]:
         """The proof of an int8 file; where it loses more than it should, that of the best that was found."""
         in_out, limit = self.options.in_out, self.options.max_accuracy_drop
-        first: ExportResult | None = None
+        proof: ExportResult | ModelError
         try:
-            first = prover.measure("int8", content, in_out)
+            proof = first = prover.measure("int8", content, in_out)
             lost = f"{first.path.name} {Loss.of(first)}"
         except ModelError as error:
-            lost = str(error)
+            proof, first, lost = error, None, str(error)
         if first is not None and Loss.of(first).is_within(limit):
             return [prover.judge(first)]
         self.notify(f"{lost}: trying other ways")
-        choice = rescue(maker, prover, content, self.options)
-        self.choice = choice
+        rescued = rescue(maker, prover, content, proof, self.options)
+        self.choice = choice = rescued.choice
         self.notify(f"Took {choice.reason}" if choice.attempt.accepted else choice.reason)
-        if not choice.attempt.accepted:
+        if rescued.proof is None:
             said = lost if first is None else refusal_with_advice(first, limit)
             self.failures.append(f"{said}; {choice.reason}")
             return [] if first is None else [first]
         kind = choice.attempt.kind
         self.layers["int8"] = (kind, choice.content, choice.network)
-        if first is not None and choice.content == content:
-            return [prover.judge(first)]
         refused = [] if first is None or Loss.of(first).is_accepted(limit) or kind == "int8" else [first]
-        return [*refused, prover.prove(kind, choice.content, in_out if kind == "int8" else None)]
+        return [*refused, rescued.proof]
 
     def _explain(self, maker: Maker, made: dict[str, bytes]) -> list[Path]:
         """What each layer of the integer files loses, as a table for the terminal and a picture beside the files."""

@@ -17,7 +17,7 @@ from converters.report import read_report
 #: The format whose files are the plots of ``--explain``.
 LAYERS = "layers"
 # What export.json says of the ways to int8 that were tried.
-_INT8 = ("int8_attempts", "int8_choice", "int8_stand_in")
+_INT8 = ("int8_attempts", "int8_choice", "int8_stand_in", "int8_made_with")
 _ORDER = [*KINDS, MIXED]
 
 
@@ -84,6 +84,8 @@ def _holds(target: Path, report: dict[str, Any], wanted: str, options: ConvertOp
         return False
     if entry["made_with"] != options.made_with(kind):
         return False
+    if kind != wanted and report.get("int8_made_with") != options.made_with(wanted):
+        return False  # with --qat int8 itself may do now
     loss, limit, before = Loss.from_json(entry), options.max_accuracy_drop, entry["max_accuracy_drop"]
     if wanted != "int8":
         return loss.is_accepted(limit)
@@ -103,10 +105,8 @@ def _format_holds(target: Path, report: dict[str, Any], name: str, options: Conv
 def as_asked(found: Standing, target: Path, options: ConvertOptions) -> dict[str, Any]:
     """The report of what is there, held to the limit that is asked for now."""
     report = found.report or {}
-    stands_in = report.get("int8_stand_in") if "int8" in options.kinds else None
-    asked = {*options.kinds, stands_in}
     files = [
-        entry | ({"max_accuracy_drop": options.max_accuracy_drop} if entry["kind"] in asked else {})
+        _held_to(entry, report, options)
         for entry in report["files"]
         if entry["kind"] in options.kinds or (entry["accepted"] and _is_intact(target, entry))
     ]
@@ -115,13 +115,21 @@ def as_asked(found: Standing, target: Path, options: ConvertOptions) -> dict[str
     return report | changed | {"notes": notes_on(files)}
 
 
-def carry_over(report: dict[str, Any], found: Standing, target: Path) -> dict[str, Any]:
+def _held_to(entry: dict[str, Any], report: dict[str, Any], options: ConvertOptions) -> dict[str, Any]:
+    """A file of an earlier report, with the limit of now where it is asked for now."""
+    stands_in = report.get("int8_stand_in") if "int8" in options.kinds else None
+    is_asked = entry["kind"] in {*options.kinds, stands_in}
+    return entry | ({"max_accuracy_drop": options.max_accuracy_drop} if is_asked else {})
+
+
+def carry_over(report: dict[str, Any], found: Standing, target: Path, options: ConvertOptions) -> dict[str, Any]:
     """Add files and formats that were not made now but lie there, made from the same model and accepted.
 
     Args:
         report: of what was made now.
         found: what was there before.
         target: the folder.
+        options: of the conversion.
     """
     earlier = found.report
     if earlier is None:
@@ -135,6 +143,7 @@ def carry_over(report: dict[str, Any], found: Standing, target: Path) -> dict[st
         row | {e["kind"]: old[row["sha256"]][e["kind"]] for e in kept if e["kind"] in old.get(row["sha256"], {})}
         for row in report["test_scores"]
     ]
+    kept = [_held_to(entry, earlier, options) for entry in kept]
     files = sorted(report["files"] + kept, key=lambda entry: _ORDER.index(entry["kind"]))
     told = {name: earlier[name] for name in _INT8 if name in earlier and "int8" not in made}
     changed = {"files": files, "formats": _formats(report, found, target), "test_scores": scores}

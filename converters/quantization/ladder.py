@@ -78,13 +78,13 @@ class _Way:
 
 
 def best_int8(
-    request: Request, judge: Callable[[bytes], Loss], limit: float, notify: Callable[[str], None] = _ignore
+    request: Request, judge: Callable[[bytes, Kind], Loss], limit: float, notify: Callable[[str], None] = _ignore
 ) -> Choice:
     """Quantise with as little loss as is asked.
 
     Args:
         request: what to quantise.
-        judge: measures a file on the check pictures.
+        judge: measures a file of a kind on the check pictures; raises where it may not be handed over at all.
         limit: points that it may lose.
         notify: is told in one line what is tried and what came of it.
 
@@ -117,7 +117,7 @@ def _within(tried: Tried, limit: float) -> set[Kind]:
 def _climb(
     ladder: _Ladder,
     ways: Iterator[_Way],
-    judge: Callable[[bytes], Loss],
+    judge: Callable[[bytes, Kind], Loss],
     limit: float,
     notify: Callable[[str], None],
     tried: Tried,
@@ -126,7 +126,7 @@ def _climb(
     for way in ways:
         try:
             content = way.make()
-            loss = judge(content)
+            loss = judge(content, way.kind)
         except Exception as error:  # whatever comes up in TensorFlow, or an interpreter that refuses the file
             notify(f"{way.scheme}: cannot be made: {first_line(error)}")
             content, attempt = b"", Attempt(way.scheme, way.kind, 0, None, first_line(error), kept_wide=way.names)

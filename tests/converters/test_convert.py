@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import numpy as np
 import pytest
 
 from converters import convert as convert_module
-from converters import make, rescue, source
+from converters import make, rescue, source, verify
 from converters.bundle import CALIBRATION_FILE, MODEL_FILE, TEST_IMAGES_FILE, TEST_SPLIT_FILE
 from converters.convert import Conversion, ConversionError, convert
 from converters.flatbuffer_model import pack_model, unpack_model
+from converters.loss import Loss
 from converters.options import ConvertOptions
 from converters.quantization.choice import Attempt, Choice
+from converters.up_to_date import standing
 from runtime.classifier import Classifier
 from runtime.errors import ModelError, UsageError
 from runtime.spec import SPEC_FILE_NAME
@@ -223,6 +226,55 @@ def test_what_loses_too_much_is_made_another_way(converted: Path, monkeypatch: p
     assert any(line.startswith("Took ") for line in told)
     monkeypatch.undo()
     assert not convert(converted, both(max_accuracy_drop=2.0)).fresh
+
+
+def test_a_way_that_fails_its_proof_takes_nothing_away(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """int8 that chance excuses is kept where no other file passes, however well it answers."""
+    real, first_scores, first_content = Loss.of, list[Any](), list[bytes]()
+
+    def of(compared: Any) -> Loss:
+        found = real(compared)
+        if compared.largest_score_difference < 1e-4:
+            return found
+        if not first_scores:
+            first_scores.append(compared.scores)
+        is_first = np.array_equal(compared.scores, first_scores[0])
+        return replace(found, drop=3.0, may_be_chance=True, agreement=0.98) if is_first else Loss(0.0)
+
+    def require_first(_name: str, content: bytes, kind: str, _io: str | None) -> None:
+        if kind == "float32":
+            return
+        if first_content and content != first_content[0]:
+            raise ModelError("not what it is called")
+        first_content[:] = [content]
+
+    monkeypatch.setattr(Loss, "of", of)
+    monkeypatch.setattr(verify, "require_true", require_first)
+    report = convert(converted, both(max_accuracy_drop=2.0, force=True)).report
+    assert [(entry["kind"], entry["accepted"]) for entry in report["files"]] == [("float32", True), ("int8", True)]
+    assert {attempt["error"] for attempt in report["int8_attempts"]} == {None, "not what it is called"}
+    assert (converted / "export" / "shapes_int8.tflite").read_bytes() == first_content[0]
+
+
+def test_more_epochs_are_tried_where_16_bits_stand_for_int8(converted: Path) -> None:
+    path = converted / "export" / "export.json"
+
+    def let_16_bits_stand_in(report: Any) -> None:
+        report["files"][1] |= {"kind": "int16x8", "made_with": both().made_with("int16x8")}
+        report |= {"int8_stand_in": "int16x8", "int8_made_with": both().made_with("int8")}
+
+    edit_json(path, let_16_bits_stand_in)
+    key = json.loads(path.read_bytes())["made_from"]
+    assert standing(path.parent, key, both()).is_whole
+    assert standing(path.parent, key, both(qat=3)).kinds == ("int8",)
+
+
+@pytest.mark.parametrize("more", [{}, {"formats": ("pb",)}])
+def test_a_file_that_was_removed_is_not_spoken_of(converted: Path, more: dict[str, Any]) -> None:
+    (converted / "export" / "shapes_int8.tflite").unlink()
+    report = convert(converted, ConvertOptions(max_accuracy_drop=ANY_DROP, **more)).report
+    assert [(entry["kind"], entry["max_accuracy_drop"]) for entry in report["files"]] == [("float32", ANY_DROP)]
+    assert json.loads((converted / "export" / "export.json").read_bytes()) == report
 
 
 def test_a_stricter_limit_is_tried_again(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ def test_a_balanced_network_answers_the_same_and_its_int8_does_too() -> None:
     real, same = (small_nets.scores(model, check, net.preprocessing) for model in (net.float32, balanced))
     np.testing.assert_allclose(same, real, atol=1e-4)
 
-    def judge(content: bytes) -> Loss:
+    def judge(content: bytes, _kind: str = "") -> Loss:
         answers = small_nets.scores(content, check, net.preprocessing).argmax(axis=1)
         return Loss(100 * float((answers != real.argmax(axis=1)).mean()))
 

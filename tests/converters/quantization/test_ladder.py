@@ -39,13 +39,13 @@ def request_of(net: Net, **options: Any) -> Request:
     return Request(net.float32, net.pictures[:CALIBRATION], net.preprocessing, first=net.int8, **options)
 
 
-def judge_of(net: Net) -> Callable[[bytes], Loss]:
+def judge_of(net: Net) -> Callable[..., Loss]:
     """Points of agreement with the float model that a file loses, on pictures it was not calibrated with."""
     check = net.pictures[CALIBRATION:]
     real = small_nets.scores(net.float32, check, net.preprocessing).argmax(axis=1)
     assert len(np.unique(real)) == small_nets.CLASSES
 
-    def judge(content: bytes) -> Loss:
+    def judge(content: bytes, _kind: str = "") -> Loss:
         answers = small_nets.scores(content, check, net.preprocessing).argmax(axis=1)
         return Loss(100 * float((answers != real).mean()))
 
@@ -100,7 +100,7 @@ def test_slow_formats_are_not_tried_where_something_else_will_do(wild: Net) -> N
 def test_16_bits_where_layers_in_float_are_not_enough(wild: Net) -> None:
     """Judged by what only the int16x8 file has: no other is within the limit."""
 
-    def judge(content: bytes) -> Loss:
+    def judge(content: bytes, _kind: str = "") -> Loss:
         int16 = 7
         types = {tensor.type for tensor in unpack_model(content).subgraphs[0].tensors}
         return Loss(0.0 if int16 in types else 50.0)
@@ -113,7 +113,7 @@ def test_16_bits_where_layers_in_float_are_not_enough(wild: Net) -> None:
 
 
 def test_where_nothing_helps_the_best_is_handed_back_and_not_accepted(wild: Net) -> None:
-    choice = best_int8(request_of(wild), lambda content: Loss(50.0 + len(content) % 7), 2.0)
+    choice = best_int8(request_of(wild), lambda content, _kind: Loss(50.0 + len(content) % 7), 2.0)
     assert not choice.attempt.accepted
     assert "comes nearest" in choice.reason
     assert choice.attempts[-1].kind == "int16x8"
@@ -125,7 +125,7 @@ def test_where_nothing_helps_the_best_is_handed_back_and_not_accepted(wild: Net)
 def test_every_way_is_tried_for_a_loss_that_may_be_chance(healthy: Net) -> None:
     told: list[str] = []
     lossy = Loss(3.5, may_be_chance=True, agreement=0.95, pictures=57)
-    choice = best_int8(request_of(healthy), lambda _content: lossy, 2.0, told.append)
+    choice = best_int8(request_of(healthy), lambda *_: lossy, 2.0, told.append)
     assert [attempt.kind for attempt in choice.attempts][-1] == "int16x8"
     assert len(told) == len(choice.attempts) > 5
     assert choice.attempt.kind == "int8", "the smallest"
@@ -138,7 +138,7 @@ def test_every_way_is_tried_for_a_loss_that_may_be_chance(healthy: Net) -> None:
 
 
 def test_a_file_within_the_limit_beats_one_whose_loss_may_be_chance(healthy: Net) -> None:
-    def judge(content: bytes) -> Loss:
+    def judge(content: bytes, _kind: str = "") -> Loss:
         is_mixed = len(content) > 1.05 * len(healthy.int8)
         return Loss(0.0 if is_mixed else 3.5, may_be_chance=not is_mixed)
 
@@ -162,11 +162,11 @@ def test_answers_of_its_own_are_a_loss_whatever_the_accuracy(
     healthy: Net, agreement: float, pictures: int, accepted: bool
 ) -> None:
     loss = Loss(0.0, agreement=agreement, pictures=pictures)
-    choice = best_int8(request_of(healthy), lambda _content: loss, 2.0)
+    choice = best_int8(request_of(healthy), lambda *_: loss, 2.0)
     assert choice.attempts[-1].kind == "int16x8", "all ways were tried"
     assert choice.attempt.accepted == accepted
     assert f"has {agreement:.1%} of the trained model's answers" in choice.reason
-    generous = best_int8(request_of(healthy), lambda _content: loss, 100 * (1 - agreement))
+    generous = best_int8(request_of(healthy), lambda *_: loss, 100 * (1 - agreement))
     assert schemes(generous) == ["int8"], "who allows the loss of so many points allows as many other answers"
 
 
@@ -224,6 +224,6 @@ def test_the_same_bytes_each_time(wild: Net) -> None:
 @pytest.mark.parametrize("in_out", ["uint8", "int8", "float32"])
 def test_ends_are_as_asked_where_the_ends_are_integers(wild: Net, in_out: str) -> None:
     request = replace(request_of(wild, in_out=in_out), first=None)
-    choice = best_int8(request, lambda _content: Loss(0.0), 2.0)
+    choice = best_int8(request, lambda *_: Loss(0.0), 2.0)
     loaded = small_nets.interpreter(choice.content)
     assert np.dtype(loaded.get_input_details()[0]["dtype"]) == np.dtype(in_out)
