@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from converters.formats.constant_folding import become_constant
 from converters.inputs.frozen_part import FrozenPart
-from converters.inputs.graph import Graph, cut_out
+from converters.inputs.graph import Graph, cut_out, names
 from converters.inputs.graph_ends import Ends
 from converters.inputs.graph_safety import RESTORING, check_operations
 from converters.inputs.graph_sizes import check_function_sizes, check_sizes
@@ -23,6 +23,9 @@ from runtime.spec import Preprocessing
 
 # Operations whose first output is a variable's value.
 _VARIABLES = ("VariableV2", "Variable", "ReadVariableOp")
+# What its users feed, and what TensorFlow says where they do not.
+_PLACEHOLDERS = ("Placeholder", "PlaceholderV2")
+_NOT_FED = "You must feed a value for placeholder"
 
 # Beginnings of lines in TensorFlow's errors that say where something happened, not what.
 _NOT_TELLING = ("Graph execution error", "Detected at", "Node:", "[")
@@ -85,8 +88,19 @@ class GraphRunner:
         except EdgeExportError:
             raise
         except Exception as error:
-            raise ModelError(f"{self._name}: the graph fails when it runs: {what_failed(error)}") from error
+            failed = self._not_fed(error) or f"the graph fails when it runs: {what_failed(error)}"
+            raise ModelError(f"{self._name}: {failed}") from error
         return row_of_scores(values, f"{self._name}: {self._ends.exit}")
+
+    def _not_fed(self, error: Exception) -> str | None:
+        """What is said of a graph that wants more than a picture; None where that is not what failed."""
+        if _NOT_FED not in what_failed(error):
+            return None
+        wanted = [n.name for n in self._part.node if n.op in _PLACEHOLDERS and n.name != self._ends.entry.node]
+        return (
+            f"it wants more than a picture: {names(wanted)}; freeze the graph with constants in their place, as they "
+            "are when nothing is trained (1 for a keep_prob, False for an is_training)"
+        )
 
     def _run(self, fetched: Any, fed: dict[str, Any] | None = None) -> Any:
         session = self._session

@@ -191,6 +191,14 @@ def test_operations_that_do_more_than_compute(tmp_path: Path) -> None:
     assert not (tmp_path / "done").exists()
 
 
+def test_a_graph_that_wants_more_than_a_picture(tmp_path: Path) -> None:
+    def drop_out(tf: Any, image: Any) -> Any:
+        return image * tf.compat.v1.placeholder(tf.float32, [], name="keep_prob")
+
+    line = refused(graph_with(tmp_path / "g.pb", drop_out))
+    assert "g.pb: it wants more than a picture: keep_prob; freeze the graph with constants" in line
+
+
 def test_operations_that_nobody_knows(tmp_path: Path) -> None:
     path = graph_with(tmp_path / "g.pb", lambda tf, image: tf.identity(image, name="odd"))
     definition = import_tensorflow().compat.v1.GraphDef.FromString(path.read_bytes())
