@@ -85,7 +85,13 @@ def read_keras(path: Path) -> Any:
             f"{shown(path)} is no Keras model, which is a zip archive (.keras) or HDF5 (.h5): it looks like "
             f"{looks_like(head)}"
         )
-    (check_hdf5 if head.startswith(HDF5_MAGIC) else check_zip)(path)
+    is_hdf5 = head.startswith(HDF5_MAGIC)
+    what, endings = ("HDF5", (".h5", ".hdf5")) if is_hdf5 else ("a zip archive", (".keras",))
+    if path.suffix not in endings:
+        raise ModelError(
+            f"{shown(path)} is {what}, and Keras loads such a model only by a name that ends in {endings[0]}: rename it"
+        )
+    (check_hdf5 if is_hdf5 else check_zip)(path)
     import_tensorflow()
     import keras
 

@@ -191,6 +191,16 @@ def test_operations_that_do_more_than_compute(tmp_path: Path) -> None:
     assert not (tmp_path / "done").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "magic", "ending"),
+    [("m.pb", b"PK\x03\x04", ".keras"), ("m.KERAS", b"PK\x03\x04", ".keras"), ("m.keras", b"\x89HDF\r\n\x1a\n", ".h5")],
+)
+def test_a_keras_model_by_another_name(tmp_path: Path, name: str, magic: bytes, ending: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(magic + bytes(100))
+    assert f"only by a name that ends in {ending}: rename it" in refused(path)
+
+
 def test_a_graph_that_wants_more_than_a_picture(tmp_path: Path) -> None:
     def drop_out(tf: Any, image: Any) -> Any:
         return image * tf.compat.v1.placeholder(tf.float32, [], name="keep_prob")
