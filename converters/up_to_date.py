@@ -49,8 +49,8 @@ def standing(target: Path, key: dict[str, Any], options: ConvertOptions) -> Stan
         key: ``export_key`` of the model as it is now.
         options: of the conversion that is asked for.
     """
-    report = read_report(target)
-    if report is None or report["made_from"] != key:
+    report = _report_of(target, key)
+    if report is None:
         return Standing(None, options.kinds, options.formats)
     if options.force:
         return Standing(report, options.kinds, options.formats)
@@ -61,6 +61,12 @@ def standing(target: Path, key: dict[str, Any], options: ConvertOptions) -> Stan
     if "int8" in kinds:  # these hold its bytes
         formats = tuple(name for name in options.formats if name in formats or name in OF_INT8)
     return Standing(report, kinds, formats)
+
+
+def _report_of(target: Path, key: dict[str, Any]) -> dict[str, Any] | None:
+    """export.json of a folder; None where there is none, or it is of another model."""
+    report = read_report(target)
+    return report if report is not None and report["made_from"] == key else None
 
 
 def up_to_date(target: Path, key: dict[str, Any], options: ConvertOptions) -> dict[str, Any] | None:
@@ -127,11 +133,11 @@ def carry_over(report: dict[str, Any], found: Standing, target: Path, options: C
 
     Args:
         report: of what was made now.
-        found: what was there before.
+        found: what was there before, and so what was made.
         target: the folder.
         options: of the conversion.
     """
-    earlier = found.report
+    earlier = _report_of(target, report["made_from"])  # another conversion may have ended since ``found``
     if earlier is None:
         return report
     made = {*(entry["kind"] for entry in report["files"]), *found.kinds}
@@ -146,15 +152,15 @@ def carry_over(report: dict[str, Any], found: Standing, target: Path, options: C
     kept = [_held_to(entry, earlier, options) for entry in kept]
     files = sorted(report["files"] + kept, key=lambda entry: _ORDER.index(entry["kind"]))
     told = {name: earlier[name] for name in _INT8 if name in earlier and "int8" not in made}
-    changed = {"files": files, "formats": _formats(report, found, target), "test_scores": scores}
+    changed = {"files": files, "formats": _formats(report, earlier, found, target), "test_scores": scores}
     return told | report | changed | {"notes": notes_on(files)}
 
 
-def _formats(report: dict[str, Any], found: Standing, target: Path) -> list[dict[str, Any]]:
+def _formats(report: dict[str, Any], earlier: dict[str, Any], found: Standing, target: Path) -> list[dict[str, Any]]:
     """Those made now, and the earlier ones that hold."""
     fresh = {entry["format"]: entry for entry in report["formats"]}
     kept = []
-    for entry in (found.report or {})["formats"]:
+    for entry in earlier["formats"]:
         name = entry["format"]
         if name == LAYERS and {"int8", *CALIBRATED} & set(found.kinds):
             continue  # plots of files that are no more

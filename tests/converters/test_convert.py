@@ -277,6 +277,20 @@ def test_a_file_that_was_removed_is_not_spoken_of(converted: Path, more: dict[st
     assert json.loads((converted / "export" / "export.json").read_bytes()) == report
 
 
+def test_what_another_conversion_made_meanwhile_stays(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = convert_module.make_report
+
+    def meanwhile(*arguments: Any) -> dict[str, Any]:
+        monkeypatch.undo()
+        convert(converted, both(formats=("pb",)))
+        return real(*arguments)
+
+    monkeypatch.setattr(convert_module, "make_report", meanwhile)
+    report = convert(converted, both(formats=("c-array",))).report
+    assert sorted(entry["format"] for entry in report["formats"]) == ["c-array", "pb"]
+    assert {"shapes.pb", "shapes_int8_model.cc"} <= set(content(converted / "export"))
+
+
 def test_a_stricter_limit_is_tried_again(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was accepted with a wide limit is no longer up to date under a narrow one."""
     export = converted / "export" / "export.json"
