@@ -232,6 +232,8 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, received: 
         if isinstance(error, MemoryError):
             sys.stderr.write(f"{parser.prog}: error: not enough memory; use smaller pictures, or a smaller model\n")
             return 1
+        if isinstance(error, ModuleNotFoundError) and parser.prog == "toolkit":
+            raise  # which says what brings the package
         if isinstance(error, ImportError) and not (error.name or "").startswith(_OURS):
             sys.stderr.write(f"{parser.prog}: error: {_does_not_load(error)}\n")
             return 1

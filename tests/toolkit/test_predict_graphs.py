@@ -124,7 +124,7 @@ def test_ends_that_do_not_belong_together(tmp_path: Path) -> None:
     path = models.tf_hub(tmp_path / "g.pb")
     with pytest.raises(ModelError, match="DecodeJPGInput does not lead to final_result"):
         ends(path, input_layer="DecodeJPGInput")
-    with pytest.raises(ModelError, match=r"takes no pictures \(1, height, width, 3\)"):
+    with pytest.raises(ModelError, match=r"must take pictures \(1, height, width, 3\)"):
         ends(models.decodes_itself(path), input_layer="DecodeJpeg/contents")
 
 
