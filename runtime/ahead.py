@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from runtime.errors import EdgeExportError
+from runtime.processors import processors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +84,7 @@ class Ahead:
 
 def decode_ahead(options: ClassifyOptions) -> Ahead | None:
     """Begin to decode the picture that is meant; None where there is not just one in a file, or nothing to gain."""
-    if len(options.paths) != 1 or not hasattr(os, "fork") or _processors() < 2:
+    if len(options.paths) != 1 or not hasattr(os, "fork") or processors() < 2:
         return None
     from pathlib import Path
 
@@ -114,10 +115,6 @@ def decode_ahead(options: ClassifyOptions) -> Ahead | None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(writing)
     return Ahead(data, child, reading)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _work(data: bytes, model: Path | None, overrides: Overrides, writing: int) -> NoReturn:

@@ -13,8 +13,9 @@ from runtime.child import ChildDied, Tell, run_in_child
 from runtime.classifier import Classifier, Prepared
 from runtime.errors import ModelError
 from runtime.file_kind import shown
-from runtime.interpreter import interpreter_version, processors
+from runtime.interpreter import interpreter_version
 from runtime.load_request import LoadRequest
+from runtime.processors import processors
 from runtime.xnnpack import Xnnpack
 
 # Threads tried at most: small models gain nothing beyond (``interpreter.default_threads``).

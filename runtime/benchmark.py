@@ -19,10 +19,11 @@ from runtime.doctor.finding import Device
 from runtime.errors import ImageError, ModelError, UsageError
 from runtime.file_kind import shown
 from runtime.images import find_images, jpeg_bytes, read_image_bytes
-from runtime.interpreter import interpreter_name, processors
+from runtime.interpreter import interpreter_name
 from runtime.load_request import LoadRequest
 from runtime.model_file import ModelFile
 from runtime.peak_memory import forget_peak, peak_memory, resident_memory
+from runtime.processors import processors
 from runtime.trial import try_model
 
 # Without pictures of the user's: so large, and as JPEG, like a small camera's.

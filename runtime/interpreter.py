@@ -16,6 +16,7 @@ from runtime.errors import MissingPackageError, ModelError, UsageError, one_line
 from runtime.file_kind import shown
 from runtime.files import file_stamp
 from runtime.model_file import OperatorUse
+from runtime.processors import processors
 from runtime.quantization import Quantization
 from runtime.versions import how_to_install_interpreter, package_version
 
@@ -37,11 +38,6 @@ _MISSING_OPERATOR = re.compile(r"Didn't find op for builtin opcode '(\w+)' versi
 def default_threads() -> int:
     """As many as there are processors for this process, at most four: small models gain nothing beyond."""
     return min(4, processors())
-
-
-def processors() -> int:
-    """Number of processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _interpreter_class() -> tuple[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from runtime.interpreter import processors
+from runtime.processors import processors
 
 if TYPE_CHECKING:
     from runtime.classifier import Classifier

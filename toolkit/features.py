@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from runtime.errors import ImageError
 from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes
-from runtime.interpreter import LoadedModel, processors
+from runtime.interpreter import LoadedModel
 from runtime.preprocess import normalize, resize
+from runtime.processors import processors
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
 from toolkit.backbones.registry import Backbone

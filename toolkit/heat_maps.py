@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from runtime.errors import ImageError
 from runtime.images import decode_image, read_image_bytes
-from runtime.interpreter import OperatorRunner, processors
+from runtime.interpreter import OperatorRunner
 from runtime.pillow_resize import crop_box
 from runtime.preprocess import normalize, resize
+from runtime.processors import processors
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing, Task
 from toolkit.evaluation import Evaluation, Example

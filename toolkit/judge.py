@@ -10,7 +10,7 @@ import numpy as np
 
 from converters.accuracy import Accuracy
 from converters.answers import answers
-from runtime.interpreter import processors
+from runtime.processors import processors
 from runtime.spec import Task
 from toolkit.calibrate import Calibration, calibrate
 from toolkit.evaluation import Evaluation

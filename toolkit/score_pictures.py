@@ -16,8 +16,9 @@ from runtime.contract import ModelContract
 from runtime.errors import ImageError
 from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes
-from runtime.interpreter import LoadedModel, processors
+from runtime.interpreter import LoadedModel
 from runtime.preprocess import resize
+from runtime.processors import processors
 from runtime.quiet import quiet_stderr
 
 # Pictures that wait for each worker: memory stays flat, and Ctrl-C need not wait for them.

@@ -17,8 +17,8 @@ from converters.bundle import ModelBundle
 from runtime.errors import DataError, EdgeExportError, ImageError
 from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes
-from runtime.interpreter import processors
 from runtime.preprocess import resize
+from runtime.processors import processors
 from runtime.spec import Preprocessing
 from toolkit.even_choice import even_choice
 from toolkit.records import DatasetIndex, ImageRecord

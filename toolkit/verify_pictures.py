@@ -19,8 +19,8 @@ from runtime.contract import ModelContract, read_contract
 from runtime.errors import DataError, ImageError
 from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes
-from runtime.interpreter import processors
 from runtime.preprocess import resize
+from runtime.processors import processors
 from toolkit.class_folders import list_pictures
 from toolkit.dataset import index_folder
 from toolkit.evaluation import truth_matrix

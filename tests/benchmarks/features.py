@@ -25,8 +25,9 @@ from PIL.Image import Image
 
 from converters.tensorflow import import_tensorflow
 from runtime.images import decode_image, read_image_bytes
-from runtime.interpreter import LoadedModel, processors
+from runtime.interpreter import LoadedModel
 from runtime.preprocess import normalize, resize
+from runtime.processors import processors
 from runtime.quiet import quiet_stderr
 from runtime.spec import Preprocessing
 from toolkit.backbones.catalog import find_architecture

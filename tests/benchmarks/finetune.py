@@ -17,7 +17,7 @@ from typing import Any, get_args
 import numpy as np
 
 from converters.tensorflow import import_tensorflow
-from runtime.interpreter import processors
+from runtime.processors import processors
 from runtime.spec import Preprocessing
 from toolkit.backbones.catalog import find_architecture
 from toolkit.backbones.registry import Backbone, load_backbone

@@ -28,8 +28,9 @@ from PIL import Image
 
 from runtime.classify import classify_pictures
 from runtime.images import find_images
-from runtime.interpreter import LoadedModel, interpreter_name, processors
+from runtime.interpreter import LoadedModel, interpreter_name
 from runtime.options import ClassifyOptions, ModelOptions, OutputOptions
+from runtime.processors import processors
 from runtime.quiet import quiet_stderr
 
 # Seconds that workers wait for each other: one that failed must not hang the others.

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from runtime.images import find_images, open_image, read_image_bytes
-from runtime.interpreter import processors
+from runtime.processors import processors
 from toolkit.near_duplicates import MAX_DISTANCE, difference, near_duplicate_groups
 from toolkit.signatures import BITS, Signature, signature_of
 from toolkit.tables import render_table

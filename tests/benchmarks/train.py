@@ -23,7 +23,7 @@ from typing import Any
 
 from converters.bundle import METRICS_FILE, MODEL_FILE
 from converters.tensorflow import import_tensorflow
-from runtime.interpreter import processors
+from runtime.processors import processors
 from toolkit.backbones.catalog import DEFAULT_ARCHITECTURE, Architecture, find_architecture
 from toolkit.backbones.registry import load_backbone
 from toolkit.dataset import index_folder

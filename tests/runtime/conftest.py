@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +118,15 @@ def read(tmp_path: Path) -> Callable[[Any], ModelFile]:
         return ModelFile.read(path)
 
     return read
+
+
+@pytest.fixture
+def board() -> Iterator[Any]:
+    """Gpiozero's own stand-in for a Raspberry Pi."""
+    gpiozero = pytest.importorskip("gpiozero")
+    from gpiozero.pins.mock import MockFactory
+
+    gpiozero.Device.pin_factory = MockFactory()
+    yield gpiozero.Device.pin_factory
+    gpiozero.Device.pin_factory.reset()
+    gpiozero.Device.pin_factory = None

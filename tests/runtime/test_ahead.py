@@ -13,12 +13,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from runtime.ahead import _processors
+from runtime.processors import processors
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(os, "fork") or _processors() < 2, reason="needs fork and a second processor"
-)
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or processors() < 2, reason="needs fork and a second processor")
 
 # Runs ``runtime`` with what is said here in front.
 COMMAND = """

@@ -16,8 +16,8 @@ from runtime.classifier import Classifier
 from runtime.contract import Overrides
 from runtime.delegates import Delegate
 from runtime.errors import ModelError, UsageError
-from runtime.interpreter import processors
 from runtime.load_request import LoadRequest
+from runtime.processors import processors
 from tests.runtime.tiny_models import mean_colour_model
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

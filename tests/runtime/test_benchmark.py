@@ -9,8 +9,8 @@ import pytest
 from runtime.benchmark import STAGES, BenchmarkOptions, Spread, benchmark
 from runtime.cli import main
 from runtime.errors import ModelError
-from runtime.interpreter import processors
 from runtime.load_request import LoadRequest
+from runtime.processors import processors
 from tests.runtime.conftest import spec_of
 from tests.runtime.tiny_models import mean_colour_model
 

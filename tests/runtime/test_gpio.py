@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,6 @@ from runtime.errors import DataError, UsageError
 from tests.runtime.seen import seen
 
 gpiozero = pytest.importorskip("gpiozero")
-
-
-@pytest.fixture
-def board() -> Iterator[Any]:
-    """Gpiozero's own stand-in for a Raspberry Pi."""
-    from gpiozero.pins.mock import MockFactory
-
-    gpiozero.Device.pin_factory = MockFactory()
-    yield gpiozero.Device.pin_factory
-    gpiozero.Device.pin_factory.reset()
-    gpiozero.Device.pin_factory = None
 
 
 def test_a_pin_is_on_while_its_label_holds(board: Any) -> None:

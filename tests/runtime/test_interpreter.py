@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from runtime.errors import MissingPackageError, ModelError, UsageError
-from runtime.interpreter import LoadedModel, OperatorRunner, default_threads, interpreter_name, processors
+from runtime.interpreter import LoadedModel, OperatorRunner, default_threads, interpreter_name
+from runtime.processors import processors
 from runtime.versions import package_version
 from tests.runtime.tiny_models import mean_colour_model
 

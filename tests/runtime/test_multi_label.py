@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -43,17 +43,6 @@ def film(tmp_path: Path) -> str:
     for number in range(3 * len(SHOWS)):
         Image.new("RGB", (20, 10), SHOWS[number // 3][0]).save(tmp_path / "film" / f"{number}.png")
     return str(tmp_path / "film" / "%d.png")
-
-
-@pytest.fixture
-def board() -> Iterator[Any]:
-    """Gpiozero's own stand-in for a Raspberry Pi."""
-    from gpiozero.pins.mock import MockFactory
-
-    gpiozero.Device.pin_factory = MockFactory()
-    yield gpiozero.Device.pin_factory
-    gpiozero.Device.pin_factory.reset()
-    gpiozero.Device.pin_factory = None
 
 
 def test_a_camera(model: Path, film: str, board: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

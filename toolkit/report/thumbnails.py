@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runtime.errors import ImageError
 from runtime.images import open_image, read_image_bytes, upright_rgb
-from runtime.interpreter import processors
+from runtime.processors import processors
 from toolkit.heat_maps import SIDE, small_jpeg
 
 

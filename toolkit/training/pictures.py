@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from runtime.errors import DataError, ImageError
 from runtime.file_kind import shown
 from runtime.images import decode_image, read_image_bytes
-from runtime.interpreter import processors
 from runtime.preprocess import normalize
+from runtime.processors import processors
 from runtime.spec import Preprocessing
 from toolkit.views import Augmentation, View, draw_view, render
 
