@@ -21,7 +21,7 @@ def refusal(name: str, compared: Comparison, limit: float) -> str | None:
     loss = Loss.of(compared)
     if loss.is_accepted(limit):
         return None
-    if loss.drop is not None and loss.drop > limit and not loss.may_be_chance:
+    if loss.drop is not None and not loss.drop_is_within(limit) and not loss.may_be_chance:
         return (
             f"{name} loses {loss.drop:.1f} points on the {compared.accuracy.images} test pictures, more than the "
             f"{limit:g} allowed, and was not kept"
@@ -41,7 +41,7 @@ def remarks(name: str, compared: Comparison, limit: float) -> list[str]:
 def remarks_in(name: str, entry: Mapping[str, Any], limit: float) -> list[str]:
     """The same of what ``Comparison.to_json`` gave."""
     loss, said = Loss.from_json(entry), []
-    if loss.drop is not None and loss.drop > limit and loss.is_accepted(limit):
+    if loss.drop is not None and not loss.drop_is_within(limit) and loss.is_accepted(limit):
         paired = Paired.from_json(entry["changed"])
         said.append(
             f"{name} loses {loss.drop:.1f} points, more than the {limit:g} allowed, and is "

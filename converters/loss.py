@@ -59,12 +59,12 @@ class Loss:
 
     def is_within(self, limit: float) -> bool:
         """Whether nothing more is lost than so many points, and the answers are the trained model's, chance aside."""
-        return self._drop_is_within(limit) and self.agreement >= least_agreement(limit) - _HAIR
+        return self.drop_is_within(limit) and self.agreement >= least_agreement(limit) - _HAIR
 
     def is_excused(self, limit: float) -> bool:
         """Whether chance may be behind all that is not within the limit."""
         highest = wilson_interval(self.agreement, self.pictures)[1]
-        return (self._drop_is_within(limit) or self.may_be_chance) and highest >= least_agreement(limit) - _HAIR
+        return (self.drop_is_within(limit) or self.may_be_chance) and highest >= least_agreement(limit) - _HAIR
 
     def has_collapsed(self, limit: float) -> bool:
         """Whether most answers are other ones, beyond what chance makes of so few pictures."""
@@ -73,14 +73,15 @@ class Loss:
 
     def is_accepted(self, limit: float) -> bool:
         """Whether the file may be handed over, with a word where it is not within the limit."""
-        return (self._drop_is_within(limit) or self.may_be_chance) and not self.has_collapsed(limit)
+        return (self.drop_is_within(limit) or self.may_be_chance) and not self.has_collapsed(limit)
 
     def beyond(self, limit: float) -> float:
         """Points by which it misses what is asked; 0 or less where it is within."""
         missing = 100 * (least_agreement(limit) - self.agreement)
         return missing if self.drop is None else max(missing, self.drop - limit)
 
-    def _drop_is_within(self, limit: float) -> bool:
+    def drop_is_within(self, limit: float) -> bool:
+        """Whether no more accuracy is lost than so many points, as far as that can be measured."""
         return self.drop is None or self.drop <= limit + _HAIR
 
     def __str__(self) -> str:
