@@ -7,6 +7,7 @@ INSTALLED = $(VENV)/.installed
 # The first of these that is Python 3.10 to 3.13 (what TensorFlow has releases for) and can make virtual
 # environments. `make PYTHON=/path/to/python` names another.
 PYTHON = python3.11 python3.12 python3.13 python3.10 python3
+WORKERS = 2
 FIND_PYTHON = for name in $(PYTHON); do \
 		"$$name" -c 'import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
 			2>/dev/null && python="$$name" && break; \
@@ -59,8 +60,9 @@ $(INSTALLED): pyproject.toml requirements-dev.lock
 demo: $(INSTALLED)
 	@$(BIN)/python samples/demo.py $${PHOTOS:+"$$PHOTOS"}
 
+# Most tests wait for a process of their own; two files at a time keep two cores busy. A worker may need 5 GB.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-arm64 test-armhf: test-%: $(INSTALLED)
 	PYTHON=$(abspath $(BIN)/python) tests/arm/test.sh $*

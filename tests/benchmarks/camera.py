@@ -5,8 +5,9 @@
 A video file is made, and played as a camera would give it at each frame rate, then as fast as the loop goes. The
 bound is min(frames of the source, 1 / forward pass) a second; the forward pass is timed by itself in the same run,
 before and behind each round, with the interpreter's threads as the loop has them. For the file that is played as fast
-as it goes the bound is one over the longer of the forward pass and decoding a frame, timed alike; where both take all
-processors they share them, and the bound is what both in turn would reach.
+as it goes the bound is one over the longer of the forward pass and decoding a frame, timed alike. Both share the
+processors there, so no loop reaches it; the last column is the share of what all processors could do: processors /
+(decoding + forward pass with one thread), as for a folder.
 
 Printed of each round: classified frames a second and their share of the bound; the age of the frame behind each answer
 (from its arrival to its answer), beside one frame interval and one forward pass; and the overhead: what a frame costs
@@ -32,6 +33,7 @@ from runtime.classifier import Classifier, Prepared
 from runtime.find_model import load_model
 from runtime.model_slot import ModelSlot
 from runtime.options import ClassifyOptions, ModelOptions
+from runtime.processors import processors
 from runtime.sources.open import CameraOptions
 from runtime.watch import watch
 from toolkit.tables import render_table
@@ -56,6 +58,7 @@ def main() -> None:
             make_video(video, width, height, fps or 30, round(args.seconds * (fps or 200)))
             rows.append(measure(slot if fps else single, slot, video, fps, args.seconds))
     header = ["source", "classified/s", "bound/s", "share", "age median", "p99", "interval + invoke", "overhead"]
+    header.append("of all processors")
     print(render_table(header, rows))
 
 
@@ -74,10 +77,9 @@ def make_video(path: Path, width: int, height: int, fps: float, frames: int) -> 
 
 def measure(slot: ModelSlot, alone: ModelSlot, video: Path, fps: float | None, seconds: float) -> list[str]:
     """One row of the table; ``alone`` is the model that the forward pass is timed with."""
-    before = forward_seconds(alone.current), decode_seconds(video)
+    before = times_alone(slot, alone, video)
     seen = list(round_of(slot, video, fps, seconds))
-    after = forward_seconds(alone.current), decode_seconds(video)
-    invoke, decode = (min(pair) for pair in zip(before, after, strict=True))
+    invoke, decode, single = (min(pair) for pair in zip(before, times_alone(slot, alone, video), strict=True))
     first, last = seen[0], seen[-1]
     classified = (len(seen) - 1) / (last.at - first.at)
     bound = min(fps, 1 / invoke) if fps else 1 / max(invoke, decode)
@@ -93,6 +95,7 @@ def measure(slot: ModelSlot, alone: ModelSlot, video: Path, fps: float | None, s
         f"{ages[len(ages) * 99 // 100]:.1f} ms",
         f"{interval + invoke * 1000:.1f} ms",
         f"{overhead:.2f} ms",
+        "" if fps else f"{classified * (decode + single) / processors():.2f}",
     ]
 
 
@@ -112,6 +115,11 @@ def round_of(slot: ModelSlot, video: Path, fps: float | None, seconds: float) ->
     frames = watch(options, slot, io.StringIO())
     yield from takewhile(lambda one: one.at < ends, (Timed(seen) for seen in frames))
     frames.close()  # type: ignore[attr-defined]
+
+
+def times_alone(slot: ModelSlot, alone: ModelSlot, video: Path) -> tuple[float, float, float]:
+    """Seconds of a forward pass by ``alone``, of decoding a frame, and of a forward pass by ``slot``."""
+    return forward_seconds(alone.current), decode_seconds(video), forward_seconds(slot.current)
 
 
 def forward_seconds(classifier: Classifier) -> float:
