@@ -62,7 +62,7 @@ demo: $(INSTALLED)
 
 # Most tests wait for a process of their own; two files at a time keep two cores busy. A worker may need 5 GB.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-arm64 test-armhf: test-%: $(INSTALLED)
 	PYTHON=$(abspath $(BIN)/python) tests/arm/test.sh $*

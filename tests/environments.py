@@ -66,6 +66,7 @@ def make_environment(
     # Written last, so an environment without it is half made. It holds the digest of the installed sources.
     stamp = folder / "installed-sources"
     pip = [str(_python_in(folder)), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    install = ("install", "--no-compile")  # of thousands of modules few are imported, and those are compiled then
     with _locked(KEPT / "lock"):
         wheel = _project_wheel()
         sources = wheel.parent.name
@@ -73,12 +74,12 @@ def make_environment(
             for outdated in KEPT.glob(f"{kind}-*"):
                 shutil.rmtree(outdated)
             run_or_skip([python, "-m", "venv", str(folder)])
-            run_or_skip([*pip, "install", *limits, *([str(wheel)] if dependencies is None else dependencies)])
+            run_or_skip([*pip, *install, *limits, *([str(wheel)] if dependencies is None else dependencies)])
             if dependencies is None:
                 stamp.write_text(sources, encoding="utf-8")
         if not stamp.exists() or stamp.read_text(encoding="utf-8") != sources:
             stamp.unlink(missing_ok=True)
-            run_or_skip([*pip, "install", "--no-index", "--no-deps", "--force-reinstall", str(wheel)])
+            run_or_skip([*pip, *install, "--no-index", "--no-deps", "--force-reinstall", str(wheel)])
             stamp.write_text(sources, encoding="utf-8")
     return _python_in(folder)
 

@@ -35,6 +35,16 @@ def mediapipe_answers(
     return content
 
 
+def same_order(ours: list[tuple[str, float]], theirs: list[tuple[str, float]], tolerance: float) -> bool:
+    """Whether both name the same classes with the same scores in the same order; equal scores in any."""
+    given = dict(ours)
+    scores_agree = given.keys() == dict(theirs).keys() and all(
+        abs(given[name] - score) <= tolerance for name, score in theirs
+    )
+    ordered = [given[name] for name, _ in theirs]
+    return scores_agree and ordered == sorted(ordered, reverse=True)
+
+
 def tflite_support_content(model: Path, folder: Path) -> dict[str, Any]:
     """What tflite-support reads in a model's metadata; see ``tflite_support_read.py``."""
     if platform.machine() != "x86_64":

@@ -5,21 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
 
 from converters.metadata import add_metadata
 from converters.metadata_text import MetadataText
-from runtime.answers import AnswerRules
 from runtime.classifier import Classifier
-from runtime.images import decode_image
-from runtime.preprocess import resize
 from runtime.spec import LabelList, ModelSpec
-from tests.bundles import Trained
 from tests.converters import small_nets
-from tests.converters.other_readers import mediapipe_answers, tflite_support_content
+from tests.converters.other_readers import mediapipe_answers, same_order, tflite_support_content
 from tests.converters.small_nets import Net
 
 pytest.importorskip("tensorflow")
@@ -43,16 +36,6 @@ def spec_of(net: Net) -> ModelSpec:
 def written(net: Net, kind: str, path: Path, spec: ModelSpec) -> Path:
     path.write_bytes(add_metadata(getattr(net, kind), spec, TEXT, {"de": GERMAN}))
     return path
-
-
-def same_order(ours: list[tuple[str, float]], theirs: list[tuple[str, float]], tolerance: float) -> bool:
-    """Whether both name the same classes with the same scores in the same order; equal scores in any."""
-    given = dict(ours)
-    scores_agree = given.keys() == dict(theirs).keys() and all(
-        abs(given[name] - score) <= tolerance for name, score in theirs
-    )
-    ordered = [given[name] for name, _ in theirs]
-    return scores_agree and ordered == sorted(ordered, reverse=True)
 
 
 @pytest.mark.parametrize("kind", ["float32", "int8"])
@@ -119,41 +102,3 @@ def test_mediapipe_hides_what_is_below_the_common_threshold(net: Net, tmp_path: 
     for picture, answer in zip(pictures, mediapipe_answers(path, pictures, tmp_path), strict=True):
         scores = dict(zip(SHOWN, ours.scores(picture), strict=True))
         assert {name for name, _, _ in answer} == {name for name, score in scores.items() if score >= 0.25}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["float32", "int8"])
-def test_mediapipe_on_photographs(flower_model: Trained, flowers: Path, kind: str, tmp_path: Path) -> None:
-    """Photographs in the size of the input: the same classes, scores and order."""
-    path = flower_model.file(kind)
-    classifier = Classifier.load(path)
-    pictures = [resize(photograph, classifier.contract.preprocessing) for photograph in photographs(flowers)]
-    answers = mediapipe_answers(path, pictures, tmp_path, {"max_results": 5})
-    different = []
-    for number, (picture, answer) in enumerate(zip(pictures, answers, strict=True)):
-        scores = [(p.label, p.score) for p in classifier.judge(classifier.scores(picture), AnswerRules())[0]]
-        if not same_order(scores, [(name, score) for name, _, score in answer], 1e-4):
-            different.append((number, scores, answer))
-    assert len(answers) == 50
-    assert not different
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["float32", "int8"])
-def test_mediapipe_resizes_photographs_itself(flower_model: Trained, flowers: Path, kind: str, tmp_path: Path) -> None:
-    """It does not smooth before it makes smaller, and still gives nearly always the same class."""
-    path = flower_model.file(kind)
-    classifier = Classifier.load(path)
-    pictures: list[NDArray[np.uint8]] = [np.array(photograph) for photograph in photographs(flowers)]
-    answers = mediapipe_answers(path, pictures, tmp_path, {"max_results": 1})
-    best = [classifier.classify(picture, 1).predictions[0].label for picture in pictures]
-    assert sum(answer[0][0] == label for answer, label in zip(answers, best, strict=True)) >= 47
-
-
-def photographs(folder: Path) -> list[Image.Image]:
-    """Ten of each kind, the last ones."""
-    return [
-        decode_image(path.read_bytes(), path)
-        for kind in sorted(path for path in folder.iterdir() if path.is_dir())
-        for path in sorted(kind.glob("*.jpg"))[-10:]
-    ]
