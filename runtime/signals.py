@@ -15,8 +15,13 @@ from runtime.guard import is_child
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-# Seconds after which a KeyboardInterrupt that Python has dropped is raised again: behind the finalizer that it met.
+# Seconds after which a signal comes again whose KeyboardInterrupt was or would be dropped: behind what it met.
 _AGAIN = 0.05
+# Short methods that code in C asks an object by, and takes an exception for a no. TensorFlow does, thousands of times
+# while it traces a network: an interrupt there was lost, and the training went on with a wrong answer.
+_ASKED = frozenset({"__instancecheck__", "__subclasscheck__", "__subclasshook__", "__getattr__"})
+# An answer may take calls of its own.
+_DEEPEST = 3
 
 
 @contextmanager
@@ -27,10 +32,14 @@ def ended_by_signals() -> Iterator[list[int]]:
         The signals received, to which more are added.
     """
     received: list[int] = []
+    again = _Again()
 
-    def end(number: int, _frame: FrameType | None) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         if number in received and (number != signal.SIGINT or is_child()):
             return  # `timeout` and others send it twice: clearing up goes on
+        if _is_asked(frame):
+            again.send(number)
+            return
         received.append(number)
         raise KeyboardInterrupt
 
@@ -42,34 +51,56 @@ def ended_by_signals() -> Iterator[list[int]]:
             if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 before[number] = signal.signal(number, end)
     try:
-        with _none_dropped(received):
+        with _none_dropped(received, again):
             yield received
     finally:
+        again.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
+def _is_asked(frame: FrameType | None) -> bool:
+    for _ in range(_DEEPEST):
+        if frame is None:
+            return False
+        if frame.f_code.co_name in _ASKED:
+            return True
+        frame = frame.f_back
+    return False
+
+
+class _Again:
+    """Signals that the main thread is sent once more, a moment later."""
+
+    def __init__(self) -> None:
+        self._timers: list[threading.Timer] = []
+
+    def send(self, number: int) -> None:
+        self._timers.append(threading.Timer(_AGAIN, _send_to_main_thread, [number]))
+        self._timers[-1].daemon = True
+        self._timers[-1].start()
+
+    def cancel(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+
+
 @contextmanager
-def _none_dropped(received: list[int]) -> Iterator[None]:
+def _none_dropped(received: list[int], again: _Again) -> Iterator[None]:
     """Raise a KeyboardInterrupt again that came while an object was finalized, where Python drops and shows it."""
     before = sys.unraisablehook
-    again: list[threading.Timer] = []
 
     def hook(dropped: UnraisableHookArgs) -> None:
-        if not received or dropped.exc_type is not KeyboardInterrupt:
+        if received and dropped.exc_type is KeyboardInterrupt:
+            again.send(received.pop())
+        else:
             before(dropped)
-            return
-        again.append(threading.Timer(_AGAIN, _send_to_main_thread, [received.pop()]))
-        again[-1].daemon = True
-        again[-1].start()
 
     sys.unraisablehook = hook
     try:
         yield
     finally:
         sys.unraisablehook = before
-        for timer in again:
-            timer.cancel()
 
 
 def _send_to_main_thread(number: int) -> None:

@@ -202,17 +202,46 @@ def test_odd_exif_is_no_news(photos: Path, colours: Path, encoded: Callable[...,
     assert (done.returncode, done.stderr) == (0, "")
 
 
-# A signal comes while an object is finalized, where Python drops exceptions; what follows has no end of its own.
+# A signal comes where exceptions are dropped: while an object is finalized, or asked something by code in C, as
+# TensorFlow does; what follows has no end of its own.
 DROPPED = """\
-import argparse, signal, sys, time
+import argparse, ctypes, signal, sys, time
 from runtime.command import run_command
+
+came = []
+
+def come():
+    if not came:
+        came.append(True)
+        signal.raise_signal(int(sys.argv[1]))
 
 class Finalized:
     def __del__(self):
-        signal.raise_signal(int(sys.argv[1]))
+        come()
+
+class Asked:
+    def __getattr__(self, name):
+        come()
+        raise AttributeError(name)
+
+class Kind(type):
+    def __instancecheck__(cls, instance):
+        come()
+        return True
+
+class Checked(metaclass=Kind):
+    pass
 
 def run(args):
-    Finalized()
+    if sys.argv[2] == "finalized":
+        Finalized()
+    elif sys.argv[2] == "asked":
+        ctypes.pythonapi.PyObject_HasAttrString(ctypes.py_object(Asked()), b"name")
+    else:
+        try:
+            isinstance(1, Checked)
+        except KeyboardInterrupt:
+            raise SystemExit("what C code makes of it") from None
     time.sleep(20)
     return 0
 
@@ -226,9 +255,12 @@ raise SystemExit(run_command(parser, []))
     ("number", "code", "line"),
     [(signal.SIGINT, 130, "runtime: interrupted"), (signal.SIGTERM, 143, "runtime: ended by SIGTERM")],
 )
-def test_a_signal_that_python_drops_ends_the_command_all_the_same(number: int, code: int, line: str) -> None:
+@pytest.mark.parametrize("where", ["finalized", "asked", "checked"])
+def test_a_signal_that_would_be_dropped_ends_the_command_all_the_same(
+    where: str, number: int, code: int, line: str
+) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", DROPPED, str(int(number))]
+    command = [sys.executable, "-c", DROPPED, str(int(number)), where]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr.splitlines()) == (code, [line])
 

@@ -63,8 +63,8 @@ class Training:
         self._read()
         assert self._process.stdout is not None
         self._process.stdout.close()
-        assert "Traceback" not in self.said
-        assert "Exception ignored" not in self.said
+        assert "Traceback" not in self.said, self.said
+        assert "Exception ignored" not in self.said, self.said
         return self._process.returncode
 
     def _read(self) -> str:
