@@ -16,6 +16,8 @@ from toolkit import cli
 from toolkit.sample_data import draw_shapes
 
 Capture = pytest.CaptureFixture[str]
+# A third of the work; what is asked of the answers does not depend on it.
+SMALLER = ("--input-size", "128")
 
 
 def answers(capsys: Capture, model: Path, *paths: Path) -> list[dict[str, Any]]:
@@ -57,6 +59,7 @@ def test_several_labels(tmp_path: Path, capsys: Capture) -> None:
         str(model),
         "--cache-dir",
         str(tmp_path / "cache"),
+        *SMALLER,
     ]
     assert cli.main([*command, "--no-near-duplicates"]) == 0
     assert cli.main(["convert", str(model), "--quantize", "--max-accuracy-drop", "15"]) == 0
@@ -88,7 +91,7 @@ def test_none_of_these(tmp_path: Path, capsys: Capture) -> None:
         target = photos / "_background_" if number < 50 else tmp_path
         noise.save(target / f"noise{number}.png")
     model = tmp_path / "model"
-    command = ["train", str(photos), "--output-dir", str(model), "--cache-dir", str(tmp_path / "cache")]
+    command = ["train", str(photos), "--output-dir", str(model), "--cache-dir", str(tmp_path / "cache"), *SMALLER]
     assert cli.main(command) == 0
     metrics = json.loads((model / "metrics.json").read_bytes())
     assert metrics["rejection"]["unknown_below"] > 0
@@ -118,6 +121,7 @@ def test_easy_classes_are_known_to_the_int8_model_too(tmp_path: Path, capsys: Ca
             Image.fromarray(pixels).save(photos / label / f"{number}.png")
     model, cache = tmp_path / "model", tmp_path / "cache"
     command = ["train", str(photos), "--output-dir", str(model), "--cache-dir", str(cache), "--no-near-duplicates"]
+    command += SMALLER
     assert cli.main(command) == 0
     assert json.loads((model / "spec.json").read_bytes())["unknown_below"] > 0.9, "else this proves nothing"
     assert cli.main(["convert", str(model), "--quantize"]) == 0

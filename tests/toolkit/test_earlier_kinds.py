@@ -41,7 +41,7 @@ def test_convert_checks_old_classes_too(tmp_path: Path, cache_dir: Path) -> None
 def test_a_tuned_network_is_the_one_that_goes_on(tmp_path: Path, cache_dir: Path) -> None:
     from toolkit.training.options import FinetuneOptions
 
-    tuning = FinetuneOptions(epochs=1)
+    tuning = FinetuneOptions(epochs=1, unfreeze="1")
     model = small(tmp_path, cache_dir, {"a": 4, "b": 4}, mode="finetune", tuning=tuning)
     weights = ModelBundle.load(model).spec.provenance["weights"]
     new = make_classes(tmp_path / "new", {"c": 4}, start=100)
@@ -73,10 +73,9 @@ def test_a_network_of_keras_applications_goes_on(tmp_path: Path, cache_dir: Path
     from toolkit.bundle_weights import backbone_of
 
     model = tmp_path / "model"
-    options = TrainOptions(model, architecture="mobilenet_v3_small", weights="none", cache_dir=cache_dir)
-    train(make_classes(tmp_path / "old", {"a": 3, "b": 3}), options)
+    small(tmp_path, cache_dir, {"a": 3, "b": 3}, architecture="mobilenet_v3_small", pooling="avg-max")
     bundle = ModelBundle.load(model)
-    architecture = find_architecture("mobilenet_v3_small")
+    architecture = find_architecture("mobilenet_v3_small").pooled("avg-max")
     ordinary = load_backbone(architecture, weights="none", cache_dir=cache_dir)
     assert backbone_of(bundle, {}, architecture, None, cache_dir).digest == ordinary.digest, "the cache knows it"
 
@@ -85,6 +84,17 @@ def test_a_network_of_keras_applications_goes_on(tmp_path: Path, cache_dir: Path
     ours, theirs = (variables_of(backbone.keras_model()) for backbone in (found, ordinary))
     assert ours.keys() == theirs.keys()
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+    goes_on_with_its_pooling(model, tmp_path, cache_dir)
+
+
+def goes_on_with_its_pooling(model: Path, tmp_path: Path, cache_dir: Path) -> None:
+    shutil.rmtree(tmp_path / "old")
+    new = make_classes(tmp_path / "new", {"c": 3}, start=100)
+    result = train(new, TrainOptions(model, earlier=model, cache_dir=cache_dir))
+    assert (result.spec.provenance["pooling"], result.images) == ("avg-max", 9)
+    wider = Earlier.open(TrainOptions(earlier=result.folder))
+    assert wider is not None
+    assert len(wider.head.layers[0].kernel) == 2 * wider.architecture.channels
 
 
 def test_several_labels_a_picture(tmp_path: Path, cache_dir: Path) -> None:
@@ -120,16 +130,9 @@ def test_the_input_size_stays(tmp_path: Path, cache_dir: Path) -> None:
     assert ModelBundle.load(model).test_pictures().images.shape == (3, 96, 96, 3)
 
 
-@pytest.mark.parametrize("name", [SMALL, "mobilenet_v3_small"])
-def test_the_pooling_stays(name: str, tmp_path: Path, cache_dir: Path) -> None:
-    model = small(tmp_path, cache_dir, {"a": 3, "b": 3}, pooling="avg-max", architecture=name)
-    shutil.rmtree(tmp_path / "old")
-    new = make_classes(tmp_path / "new", {"c": 3}, start=100)
-    result = train(new, TrainOptions(model, earlier=model, cache_dir=cache_dir))
-    assert (result.spec.provenance["pooling"], result.images) == ("avg-max", 9)
-    wider = Earlier.open(TrainOptions(earlier=result.folder))
-    assert wider is not None
-    assert len(wider.head.layers[0].kernel) == 2 * wider.architecture.channels
+def test_the_pooling_stays(tmp_path: Path, cache_dir: Path) -> None:
+    model = small(tmp_path, cache_dir, {"a": 3, "b": 3}, pooling="avg-max")
+    goes_on_with_its_pooling(model, tmp_path, cache_dir)
 
 
 def test_a_hidden_layer_stays(tmp_path: Path, cache_dir: Path) -> None:

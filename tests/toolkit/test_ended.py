@@ -90,7 +90,7 @@ def test_ctrl_c_while_modules_are_loaded(
 
 @pytest.mark.slow
 def test_while_the_network_is_trained(photos: Path, tmp_path: Path) -> None:
-    words = ("--no-near-duplicates", "--mode", "finetune", "--epochs", "50")
+    words = ("--no-near-duplicates", "--mode", "finetune", "--epochs", "50", "--unfreeze", "2")
     training = train(photos, tmp_path, *words)
     training.wait_for("blocks, from")
     assert training.end(signal.SIGTERM) == 143

@@ -100,9 +100,7 @@ def test_a_loop_that_ends_is_no_hindrance(picture: Path, tmp_path: Path, capsys:
     ("write", "command", "number"),
     [
         (endless.frames, "predict", signal.SIGINT),
-        (endless.frames, "convert", signal.SIGTERM),
-        (endless.saved_model, "predict", signal.SIGTERM),
-        (endless.saved_model, "convert", signal.SIGINT),
+        (endless.saved_model, "convert", signal.SIGTERM),
     ],
 )
 def test_signals_end_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,8 @@ def test_small_is_converted_once_and_gives_the_same(tmp_path: Path, monkeypatch:
 
 @pytest.mark.slow
 def test_inception_gives_the_same(tmp_path: Path) -> None:
-    assert_same_features(find_architecture("inception_v3"), tmp_path)
+    # Less than half its input; strides meet odd maps as they do there.
+    assert_same_features(replace(find_architecture("inception_v3"), input_size=139), tmp_path)
 
 
 def test_a_seed_gives_the_same_random_weights(tmp_path: Path) -> None:
@@ -78,7 +80,8 @@ def test_weight_files_with_and_without_the_classifier(tmp_path: Path, name: str)
     body.set_weights(whole.get_weights()[: len(body.weights)])
     expected = np.asarray(body(random_images(architecture, 1), training=False)).mean(axis=(1, 2))
     no_top = architecture.weights.file_name
-    for number, (model, file_name) in enumerate([(body, no_top), (whole, no_top.replace("_no_top", ""))]):
+    files = [(body, no_top), (whole, no_top.replace("_no_top", ""))]
+    for number, (model, file_name) in enumerate(files if "small" in name else files[1:]):
         folder = tmp_path / str(number)
         folder.mkdir()
         save_legacy(model, folder / file_name)

@@ -16,18 +16,17 @@ import pytest
 
 from converters.bundle import ModelBundle
 from tests.toolkit.pictures import make_classes
-from toolkit.sample_data import draw_shapes
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
 ROOT = Path(__file__).parents[2]
 # Enough for seconds of computing; the signal comes after the first of them.
-COUNT = 150
+COUNT = 100
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_shapes(tmp_path_factory.mktemp("many") / "shapes", COUNT, seed=5).folder
+    return make_classes(tmp_path_factory.mktemp("many") / "photos", dict.fromkeys("abcd", COUNT))
 
 
 def start(pictures: Path, folder: Path) -> subprocess.Popen[str]:

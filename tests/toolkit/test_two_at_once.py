@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX loc
 @pytest.mark.slow
 def test_the_same_network_twice_and_something_else(tmp_path: Path) -> None:
     photos = make_classes(tmp_path / "photos", {"a": 30, "b": 30})
-    words = ("--no-near-duplicates", "--mode", "finetune", "--epochs", "4")
+    words = ("--no-near-duplicates", "--mode", "finetune", "--epochs", "2", "--unfreeze", "1")
     other = ("--output-dir", tmp_path / "other", "--cache-dir", tmp_path / "cache", "--seed", "3", "--steps", "200")
     runs = [train(photos, tmp_path, *words), train(photos, tmp_path, *words), Training("train", photos, *SMALL, *other)]
     for run in runs:

@@ -51,7 +51,7 @@ class Optimizer:
         self._rates, self._decays = each([t.rate for t in trained]), each([t.decay for t in trained])
         self._first, self._second = (tf.Variable(np.zeros_like(start), trainable=False) for _ in range(2))
         self._average = tf.Variable(start, trainable=False)
-        self._fused = tf.function(self._move, jit_compile=True)
+        self._fused = tf.function(self._move, jit_compile=True, autograph=False)
 
     def apply(self, gradients: Sequence[Any], number: Any, rate: Any) -> None:
         """Change the variables; called while a graph is traced.

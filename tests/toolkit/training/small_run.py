@@ -19,7 +19,7 @@ from toolkit.head import Floats, soft_targets
 from toolkit.training.options import FinetuneOptions
 from toolkit.training.pictures import Share
 
-OPTIONS = FinetuneOptions(epochs=3, batch_size=8, unfreeze="4", mixup=0.2, precision="float32", save_seconds=1e-3)
+OPTIONS = FinetuneOptions(epochs=3, batch_size=8, unfreeze="2", mixup=0.2, precision="float32", save_seconds=1e-3)
 # A quarter of the smallest MobileNet's input: what is tested here does not depend on it.
 SIZE = 32
 PREPROCESSING = Preprocessing(height=SIZE, width=SIZE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from toolkit.features import extract_features
 from toolkit.finetune import FinetuneResult, blended, finetune, scratch, zero_head
 from toolkit.head import HeadOptions
 from toolkit.head_fit import HeadData, fit_one
+from toolkit.training.loop import Loop
 from toolkit.training.net import Floats
 from toolkit.training.options import SCRATCH, FinetuneOptions
 from toolkit.training.pictures import Share
@@ -36,10 +38,25 @@ def weights_of(result: FinetuneResult) -> dict[str, Floats]:
     return dict(result.backbone.weights)
 
 
+def run_with_copy(shapes: Path, folder: Path, epoch: int, options: FinetuneOptions = OPTIONS) -> FinetuneResult:
+    """A run that nobody interrupts; ``copy`` beside its checkpoints is what a kill behind this epoch leaves."""
+
+    def copy(message: str) -> None:
+        if message.startswith(f"epoch {epoch}:"):
+            shutil.copytree(folder / "kept", folder / "copy")
+
+    return run(shapes, folder / "kept", options, notify=copy)
+
+
 @pytest.fixture(scope="module")
-def whole(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
-    """A run that nobody interrupted."""
-    return run(shapes, tmp_path_factory.mktemp("whole"))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("whole")
+
+
+@pytest.fixture(scope="module")
+def whole(shapes: Path, folder: Path) -> FinetuneResult:
+    """The whole run, with a copy of its second epoch."""
+    return run_with_copy(shapes, folder, 2)
 
 
 def same(left: FinetuneResult, right: FinetuneResult) -> None:
@@ -57,7 +74,7 @@ def test_open_blocks_change_and_frozen_ones_do_not(whole: FinetuneResult, tmp_pa
     before, after = small_backbone(tmp_path), weights_of(whole)
     assert isinstance(before, LayeredBackbone)
     changed = {name for name, array in before.weights.items() if not np.array_equal(array, after[name])}
-    blocks = {f"{kind}_{n}" for n in range(10, 14) for kind in ("conv_dw", "conv_pw")}
+    blocks = {f"{kind}_{n}" for n in range(12, 14) for kind in ("conv_dw", "conv_pw")}
     parts = ("_bn/gamma", "_bn/beta", "/kernel")
     assert changed == {f"{block}{part}" for block in blocks for part in parts}
     assert whole.backbone.digest != before.digest
@@ -110,38 +127,48 @@ def test_sigkill_inside_an_epoch_loses_no_more_than_an_interval(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_checkpoint_costs_one_interval(whole: FinetuneResult, shapes: Path, tmp_path: Path) -> None:
-    def stop(message: str) -> None:
-        if message.startswith("epoch 2"):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(shapes, tmp_path, notify=stop)
-    newest = max(tmp_path.glob("*.checkpoint"))
+def test_a_damaged_checkpoint_costs_one_interval(whole: FinetuneResult, shapes: Path, folder: Path) -> None:
+    newest = max((folder / "copy").glob("*.checkpoint"))
     newest.write_bytes(newest.read_bytes()[:-100])
     said: list[str] = []
-    resumed = run(shapes, tmp_path, notify=said.append)
+    resumed = run(shapes, folder / "copy", notify=said.append)
     assert any("is damaged" in line for line in said)
     assert "going on from the checkpoint: epoch 2, step 5 of 5" in said
     same(resumed, whole)
 
 
-def test_going_on_behind_the_last_epoch(whole: FinetuneResult, shapes: Path, tmp_path: Path) -> None:
+def test_statistics_that_move_go_on_too(shapes: Path, tmp_path: Path) -> None:
+    """As in ``scratch``, which moves them."""
+    options = replace(OPTIONS, epochs=2, unfreeze="1", batch_norm="batch", ema=0.8, save_seconds=60.0)
+    calm = run_with_copy(shapes, tmp_path, 1, options)
     said: list[str] = []
-    for _ in range(2):
-        same(run(shapes, tmp_path, notify=said.append), whole)
+    same(run(shapes, tmp_path / "copy", options, notify=said.append), calm)
+    assert "going on from the checkpoint: epoch 2, step 1 of 5" in said
+
+
+def test_going_on_behind_the_last_epoch(whole: FinetuneResult, shapes: Path, folder: Path) -> None:
+    said: list[str] = []
+    same(run(shapes, folder / "kept", notify=said.append), whole)
     assert f"going on from the checkpoint: epoch {OPTIONS.epochs}, the last, is done" in said
 
 
-def test_another_option_another_run_and_resume_can_be_refused(shapes: Path, tmp_path: Path) -> None:
+def test_another_option_another_run_and_resume_can_be_refused(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = replace(OPTIONS, epochs=1, unfreeze="1", save_seconds=60.0)
     run(shapes, tmp_path, options)
     said: list[str] = []
     run(shapes, tmp_path, replace(options, save_seconds=5.0), notify=said.append)  # nothing is left to do
     assert any("going on" in line for line in said)
+
+    def begun(*_more: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Loop, "_epoch", begun)
     for other, resume in ((replace(options, seed=1), True), (options, False)):
         said.clear()
-        run(shapes, tmp_path, other, notify=said.append, resume=resume)
+        with pytest.raises(ZeroDivisionError):
+            run(shapes, tmp_path, other, notify=said.append, resume=resume)
         assert not any("going on" in line for line in said)
 
 
