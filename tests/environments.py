@@ -38,6 +38,7 @@ def make_environment(
     dependencies: Sequence[str] | None,
     python: str = sys.executable,
     constraints: Path | None = None,
+    with_project: bool = True,
 ) -> Path:
     """A virtual environment with the project installed in it, as a wheel and not editable.
 
@@ -50,13 +51,15 @@ def make_environment(
             None lets the project bring its own dependencies.
         python: the interpreter to make it with.
         constraints: a pip constraints file.
+        with_project: False for one of other people's programs alone, which needs no wheel of ours.
 
     Returns:
         The path of its python; the project's commands lie beside it.
     """
     if os.environ.get("EDGE_EXPORT_USERLAND"):
         pytest.skip("in an emulated userland no environment can be made")
-    parts = [str(ROOT), str(dependencies), (ROOT / "pyproject.toml").read_text(encoding="utf-8")]
+    ours = (ROOT / "pyproject.toml").read_text(encoding="utf-8") if with_project else "not in it"
+    parts = [str(ROOT), str(dependencies), ours]
     limits: list[str] = []
     if constraints is not None:
         parts.append(constraints.read_text(encoding="utf-8"))
@@ -68,14 +71,14 @@ def make_environment(
     pip = [str(_python_in(folder)), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     install = ("install", "--no-compile")  # of thousands of modules few are imported, and those are compiled then
     with _locked(KEPT / "lock"):
-        wheel = _project_wheel()
-        sources = wheel.parent.name
+        wheel = _project_wheel() if with_project else None
+        sources = wheel.parent.name if wheel else "none"
         if not stamp.exists() or not _version(str(_python_in(folder))):
             for outdated in KEPT.glob(f"{kind}-*"):
                 shutil.rmtree(outdated)
             run_or_skip([python, "-m", "venv", str(folder)])
             run_or_skip([*pip, *install, *limits, *([str(wheel)] if dependencies is None else dependencies)])
-            if dependencies is None:
+            if dependencies is None or not with_project:
                 stamp.write_text(sources, encoding="utf-8")
         if not stamp.exists() or stamp.read_text(encoding="utf-8") != sources:
             stamp.unlink(missing_ok=True)

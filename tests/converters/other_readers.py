@@ -27,7 +27,7 @@ def mediapipe_answers(
     """What MediaPipe's ImageClassifier says of pictures; see ``mediapipe_classify.py``."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         pytest.skip("MediaPipe is tried on Linux on x86-64 only")
-    python = make_environment("mediapipe", dependencies=["mediapipe==1.2.3"])
+    python = make_environment("mediapipe", dependencies=["mediapipe==1.2.3"], with_project=False)
     np.savez(folder / "pictures.npz", *pictures)
     content: list[Any] = _run(
         python, "mediapipe_classify.py", model, folder, [str(folder / "pictures.npz")], [json.dumps(options or {})]
@@ -50,7 +50,10 @@ def tflite_support_content(model: Path, folder: Path) -> dict[str, Any]:
     if platform.machine() != "x86_64":
         pytest.skip("tflite-support 0.4.4 has a wheel for x86-64 only")
     python = make_environment(
-        "tflite-support", dependencies=["tflite-support==0.4.4"], python=python_for_tflite_runtime()
+        "tflite-support",
+        dependencies=["tflite-support==0.4.4"],
+        python=python_for_tflite_runtime(),
+        with_project=False,
     )
     content: dict[str, Any] = _run(python, "tflite_support_read.py", model, folder)
     return content
@@ -65,7 +68,7 @@ def run_beside_tensorflow(name: str, dependencies: Sequence[str], script: str, f
         script: its file's name; it gets the folder and the file to write as arguments.
         folder: for its files.
     """
-    python = make_environment(name, dependencies=dependencies)
+    python = make_environment(name, dependencies=dependencies, with_project=False)
     found = os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]])
     content: dict[str, Any] = _run(python, script, folder, folder, environment={**os.environ, "PYTHONPATH": found})
     return content

@@ -22,8 +22,8 @@ ANY_DROP = 100.0
 
 
 @pytest.fixture
-def bundle(small_bundle: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(small_bundle, tmp_path / "model"))
+def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "model"))
 
 
 def refusal(bundle: Path, kind: type[EdgeExportError], output_dir: Path | None = None) -> str:
@@ -58,8 +58,9 @@ def test_a_file_system_without_new_folders(bundle: Path) -> None:
 
 def test_a_full_disk(bundle: Path, mounted: Path) -> None:
     target = mounted / "export"
+    (mounted / "full").write_bytes(bytes(430_000))  # there is room for the test pictures, not for the model too
     assert refusal(bundle, DataError, target) == f"cannot write to {target}: No space left on device"
-    assert list(mounted.iterdir()) == []
+    assert [path.name for path in mounted.iterdir()] == ["full"]
 
 
 @pytest.mark.parametrize(
@@ -84,13 +85,13 @@ def test_code_in_a_model_is_not_run(bundle: Path, tmp_path: Path) -> None:
     import keras
 
     trap = tmp_path / "executed"
-    source = keras.Input((128, 128, 3))
+    source = keras.Input((24, 24, 3))
 
     def harm(x: object) -> object:
         __import__("pathlib").Path(str(trap)).touch()
         return x
 
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Lambda(harm, output_shape=(128, 128, 3))(source))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Lambda(harm, output_shape=(24, 24, 3))(source))
     model = keras.Model([source], keras.layers.Dense(4, activation="softmax")(x))
     model.save(bundle / MODEL_FILE)
     trap.unlink(missing_ok=True)
@@ -126,7 +127,7 @@ def test_a_model_that_does_not_fit_the_specification(bundle: Path) -> None:
 
 def test_no_pictures_at_all(bundle: Path) -> None:
     for name in (CALIBRATION_FILE, TEST_IMAGES_FILE):
-        np.savez(bundle / name, images=np.zeros((0, 128, 128, 3), np.uint8))
+        np.savez(bundle / name, images=np.zeros((0, 24, 24, 3), np.uint8))
     (bundle / TEST_SPLIT_FILE).write_text('{"images": []}', encoding="utf-8")
     assert "holds no pictures to check the files with" in refusal(bundle, ModelError)
 

@@ -19,8 +19,8 @@ pytest.importorskip("tensorflow")
 
 
 @pytest.fixture(scope="module")
-def converted(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = Path(shutil.copytree(small_bundle, tmp_path_factory.mktemp("command") / "my model"))
+def converted(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("command") / "my model"))
     assert main(["convert", str(folder), "--quantize", "--max-accuracy-drop", "100"]) == 0
     return folder
 

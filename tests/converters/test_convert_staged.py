@@ -29,8 +29,8 @@ def options(**more: Any) -> ConvertOptions:
 
 
 @pytest.fixture(scope="module")
-def converted_once(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = Path(shutil.copytree(small_bundle, tmp_path_factory.mktemp("staged") / "model"))
+def converted_once(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("staged") / "model"))
     convert(folder, options(formats=ALL, explain=True))
     return folder
 
@@ -115,18 +115,18 @@ def test_a_disk_that_is_full_when_a_format_is_written(changed: Path, monkeypatch
 @pytest.mark.parametrize(
     "name", ["shapes_int8_model.h", "shapes_int8_layers.svg", "shapes_float32.tflite", "export.json"]
 )
-def test_files_of_the_user_in_another_folder(small_bundle: Path, tmp_path: Path, name: str) -> None:
+def test_files_of_the_user_in_another_folder(tiny_bundle: Path, tmp_path: Path, name: str) -> None:
     target = tmp_path / "mine"
     target.mkdir()
     (target / name).write_bytes(b"of the user")
     told: list[str] = []
     with pytest.raises(UsageError, match=f"{name} is there, and no conversion has put it there"):
-        convert(small_bundle, options(formats=("c-array",), explain=True, output_dir=target), told.append)
+        convert(tiny_bundle, options(formats=("c-array",), explain=True, output_dir=target), told.append)
     assert told == []
     assert content(target) == {name: b"of the user"}
 
 
-def test_a_file_that_the_user_puts_there_meanwhile(small_bundle: Path, tmp_path: Path) -> None:
+def test_a_file_that_the_user_puts_there_meanwhile(tiny_bundle: Path, tmp_path: Path) -> None:
     target = tmp_path / "mine"
 
     def meddle(line: str) -> None:
@@ -134,7 +134,7 @@ def test_a_file_that_the_user_puts_there_meanwhile(small_bundle: Path, tmp_path:
             (target / "shapes.pb").write_bytes(b"of the user")
 
     with pytest.raises(UsageError, match=r"shapes\.pb is there"):
-        convert(small_bundle, options(formats=("pb",), output_dir=target), meddle)
+        convert(tiny_bundle, options(formats=("pb",), output_dir=target), meddle)
     assert content(target) == {"shapes.pb": b"of the user"}
 
 
@@ -202,8 +202,8 @@ def test_a_page_that_was_removed_is_written_again(converted: Path, monkeypatch: 
     assert page.read_bytes() == before
 
 
-def test_nothing_is_left_where_nothing_came_of_it(small_bundle: Path, tmp_path: Path) -> None:
+def test_nothing_is_left_where_nothing_came_of_it(tiny_bundle: Path, tmp_path: Path) -> None:
     target = tmp_path / "new" / "files"
     with pytest.raises(ModelError, match="which TensorFlow Lite 1.5.0 does not have"):
-        convert(small_bundle, options(output_dir=target, min_runtime=MinRuntime.parse("1.5")))
+        convert(tiny_bundle, options(output_dir=target, min_runtime=MinRuntime.parse("1.5")))
     assert not target.parent.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -55,13 +56,20 @@ def test_no_model_at_all(tmp_path: Path, name: str) -> None:
         assert str(tmp_path) in refused(path)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of each kind."""
+    folder, model = tmp_path_factory.mktemp("written"), small_nets.build("residual")
+    model.save(folder / "m.keras")
+    model.export(folder / "sm", verbose=False)
+    (folder / "m.tflite").write_bytes(convert_float32(model))
+    old_graphs.poets_mobilenet(folder / "m.pb")
+    return folder
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
-def test_cut_short(tmp_path: Path, share: float) -> None:
-    model = small_nets.build("residual")
-    model.save(tmp_path / "m.keras")
-    model.export(tmp_path / "sm", verbose=False)
-    (tmp_path / "m.tflite").write_bytes(convert_float32(model))
-    old_graphs.poets_mobilenet(tmp_path / "m.pb")
+def test_cut_short(written: Path, tmp_path: Path, share: float) -> None:
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     for path in (tmp_path / name for name in ("m.keras", "sm/saved_model.pb", "m.tflite", "m.pb")):
         data = path.read_bytes()
         path.write_bytes(data[: int(len(data) * share)])
@@ -232,16 +240,8 @@ def test_two_pictures_or_rows_of_scores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["m.pb", "m.keras", "m.tflite", "sm"])
-def test_labels_that_do_not_fit(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "models" / kind
-    path.parent.mkdir()
-    if kind == "m.pb":
-        old_graphs.poets_mobilenet(path)
-    elif kind == "sm":
-        small_nets.build("residual").export(path, verbose=False)
-    else:
-        model = small_nets.build("residual")
-        _ = path.write_bytes(convert_float32(model)) if kind == "m.tflite" else model.save(path)
+def test_labels_that_do_not_fit(written: Path, tmp_path: Path, kind: str) -> None:
+    path = written / kind
     names = tmp_path / "names.txt"
     names.write_text("a\nb\n")
     count = 3 if kind == "m.pb" else small_nets.CLASSES

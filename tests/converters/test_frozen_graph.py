@@ -41,6 +41,17 @@ def parsed(graph: bytes) -> Any:
     return tf.compat.v1.GraphDef.FromString(graph)
 
 
+def in_a_session(frozen: bytes, pixels: NDArray[np.float32]) -> Any:
+    """What the graph gives in this process."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(parsed(frozen), name="")
+        assert graph.get_tensor_by_name("input:0").shape.as_list() == [None, *pixels.shape[1:]]
+        with tf.compat.v1.Session(graph=graph) as session:
+            return session.run("final_result:0", {"input:0": pixels})
+
+
 def test_the_bundle_and_the_old_script_agree(small_bundle: Path, tmp_path: Path) -> None:
     bundle = ModelBundle.load(small_bundle)
     model = bundle.keras_model()
@@ -62,16 +73,9 @@ def test_nothing_but_plain_nodes(kind: str) -> None:
 
 
 def test_a_session_takes_batches() -> None:
-    import tensorflow as tf
-
     model, pictures = small_nets.build("residual"), small_nets.pictures(7)
     pixels = normalize(pictures, small_nets.pixels(127.5, 127.5))
-    frozen = parsed(frozen_graph(model))
-    with tf.Graph().as_default() as graph:
-        tf.import_graph_def(frozen, name="")
-        assert graph.get_tensor_by_name("input:0").shape.as_list() == [None, 24, 24, 3]
-        with tf.compat.v1.Session(graph=graph) as session:
-            given = session.run("final_result:0", {"input:0": pixels})
+    given = in_a_session(frozen_graph(model), pixels)
     assert np.abs(given - np.asarray(model([pixels], training=False))).max() < 1e-5
 
 
@@ -101,7 +105,7 @@ def test_what_follows_from_constants_is_one() -> None:
     assert given.tolist() == [[4.0, 2.0]]
 
 
-def test_sigmoid_and_a_hidden_layer(tmp_path: Path) -> None:
+def test_sigmoid_and_a_hidden_layer() -> None:
     import keras
 
     source = keras.Input((8, 8, 3))
@@ -110,7 +114,7 @@ def test_sigmoid_and_a_hidden_layer(tmp_path: Path) -> None:
     graph = frozen_graph(model)
     assert {node.op for node in parsed(graph).node} <= PLAIN, "dropout is left out"
     pixels = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype(np.float32)
-    given = old_script(graph, "final_result", pixels, tmp_path)
+    given = in_a_session(graph, pixels)
     assert np.abs(given - np.asarray(model(pixels, training=False))).max() < 1e-5
 
 

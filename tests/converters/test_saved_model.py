@@ -17,17 +17,17 @@ from runtime.spec import ModelSpec
 pytest.importorskip("tensorflow")
 
 
-def test_it_gives_the_scores_of_the_bundle(small_bundle: Path, tmp_path: Path) -> None:
+def test_it_gives_the_scores_of_the_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
     import tensorflow as tf
 
-    bundle = ModelBundle.load(small_bundle)
+    bundle = ModelBundle.load(tiny_bundle)
     model, folder = bundle.keras_model(), tmp_path / "deep" / "saved 名"
     for _ in range(2):  # the second replaces the first
         write_saved_model(folder, model, bundle.spec)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
     ((name, source),) = signature.structured_input_signature[1].items()
-    assert (name, source.shape.as_list(), source.dtype) == ("image", [None, 128, 128, 3], tf.float32)
+    assert (name, source.shape.as_list(), source.dtype) == ("image", [None, 24, 24, 3], tf.float32)
     pixels = normalize(bundle.test_pictures().images[:4], bundle.spec.preprocessing)
     given = signature(image=tf.constant(pixels))
     assert list(given) == ["scores"]
@@ -50,7 +50,7 @@ def test_the_current_folder_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         check_saved_model_folder(Path())
 
 
-def test_a_failure_leaves_the_old_one(small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_the_old_one(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "saved"
     folder.mkdir()
     (folder / "saved_model.pb").write_text("old")
@@ -61,6 +61,6 @@ def test_a_failure_leaves_the_old_one(small_bundle: Path, tmp_path: Path, monkey
 
     monkeypatch.setattr(saved_model, "_fill", fail)
     with pytest.raises(DataError, match="No space left on device"):
-        write_saved_model(folder, None, ModelBundle.load(small_bundle).spec)
+        write_saved_model(folder, None, ModelBundle.load(tiny_bundle).spec)
     assert (folder / "saved_model.pb").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]

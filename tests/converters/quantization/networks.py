@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,15 @@ from tests.converters.small_nets import SIZE
 
 PREPROCESSING = small_nets.pixels(127.5, 127.5)
 ROOT = Path(__file__).parents[3]
+ARCHITECTURES = (
+    "mobilenet_0.25_128",
+    "mobilenet_v2_0.35_96",
+    "mobilenet_v3_small_1.0_224",
+    "inception_v3",
+    "efficientnet_lite0",
+)
+# Pixels of height and width: Inception v3 still has 2 x 2 of them ahead of its pool.
+LARGEST = 128
 
 
 def tensors(size: int = SIZE, count: int = 3) -> NDArray[np.float32]:
@@ -33,26 +44,30 @@ def tensors(size: int = SIZE, count: int = 3) -> NDArray[np.float32]:
 
 
 @cache
-def architecture(name: str) -> bytes:
-    """A network of ours with random weights under five classes, made in a process of its own.
+def architectures() -> dict[str, bytes]:
+    """A network of ours of each construction with random weights under five classes, made in a process of their own.
 
     What Keras made before in a process changes which random weights it draws, in spite of the seed.
     """
-    code = f"import sys; from {__name__} import made; sys.stdout.buffer.write(made({name!r}))"
+    code = (
+        f"import pickle, sys; from {__name__} import *; pickle.dump(list(map(made, ARCHITECTURES)), sys.stdout.buffer)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
-    return done.stdout
+    return dict(zip(ARCHITECTURES, pickle.loads(done.stdout), strict=True))  # noqa: S301 - our own
 
 
 def made(name: str) -> bytes:
-    """The same, in this process."""
+    """One of them, in this process; no larger than its layers need to be what they are."""
     import keras
 
     from toolkit.backbones.catalog import find_architecture
     from toolkit.backbones.registry import load_backbone
 
     keras.utils.set_random_seed(3)
-    body = load_backbone(find_architecture(name), weights="none", cache_dir=Path("unused")).keras_model()
+    architecture = find_architecture(name)
+    architecture = replace(architecture, input_size=min(architecture.input_size, LARGEST))
+    body = load_backbone(architecture, weights="none", cache_dir=Path("unused")).keras_model()
     scores = keras.layers.Dense(5, activation="softmax")(body.output)
     content = convert_float32(keras.Model(body.input, scores))
     # Those of the toolkit's own layers draw their weights so that they need no help.

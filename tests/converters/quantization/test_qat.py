@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 pytest.importorskip("tensorflow")
 
 from converters.formats.tflite import convert_function
+from converters.quantization import qat
 from converters.quantization.qat import finetune_quantized
 from runtime.errors import DataError, ModelError
 from tests.converters import small_nets
@@ -17,6 +18,8 @@ from tests.converters.quantization import networks
 from tests.converters.quantization.networks import PREPROCESSING, float_scores, int8_scores, ranges_of
 
 PICTURES = small_nets.pictures(60)
+# For tests of something else than what is learned.
+FEW = PICTURES[:10]
 # Of another draw than the calibration pictures.
 OTHERS = small_nets.pictures(120)[60:]
 
@@ -29,6 +32,12 @@ def error(content: bytes, ranges: dict[int, tuple[float, float]], wanted: NDArra
 def finetuned(content: bytes, **options: Any) -> tuple[bytes, dict[int, tuple[float, float]]]:
     given = {"images": PICTURES, "ranges": ranges_of(content, PICTURES), "preprocessing": PREPROCESSING, "epochs": 1}
     return finetune_quantized(content, **{**given, **options})
+
+
+@pytest.fixture
+def short_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch ends when each picture was seen once."""
+    monkeypatch.setattr(qat, "_LEAST_VIEWS", 0)
 
 
 def test_a_network_that_collapses_in_int8_recovers() -> None:
@@ -66,34 +75,38 @@ def test_healthy_networks_come_to_no_harm(kind: str) -> None:
     content = small_nets.make(kind).float32
     wanted = float_scores(content, OTHERS, PREPROCESSING)
     plain = error(content, ranges_of(content, PICTURES), wanted)
-    assert error(*finetuned(content, epochs=2), wanted) <= 1.1 * plain + 0.0005
+    assert error(*finetuned(content), wanted) <= 1.1 * plain + 0.0005
 
 
+@pytest.mark.usefixtures("short_epochs")
 def test_one_seed_gives_one_file() -> None:
     content = networks.uneven()
-    first, second, other = (finetuned(content, seed=seed) for seed in (7, 7, 8))
+    first, second, other = (finetuned(content, images=FEW, seed=seed) for seed in (7, 7, 8))
     assert first == second
     assert first[0] != other[0]
 
 
+@pytest.mark.usefixtures("short_epochs")
 def test_ranges_are_of_the_tensors_that_were_asked_for() -> None:
     content = small_nets.make("hard_swish").float32
     ranges = ranges_of(content, PICTURES)
-    _, learned = finetuned(content)
+    _, learned = finetuned(content, images=FEW)
     assert learned.keys() == ranges.keys()
     assert all(low <= high for low, high in learned.values())
     assert learned[0] == ranges[0], "the input's range is the normalisation"
     left = {index: ends for index, ends in ranges.items() if index % 2 == 0}
-    _, learned = finetuned(content, ranges=left)
+    _, learned = finetuned(content, images=FEW, ranges=left)
     assert learned.keys() == left.keys()
 
 
+@pytest.mark.usefixtures("short_epochs")
 def test_each_epoch_is_told() -> None:
     told: list[str] = []
-    finetuned(networks.chain(), epochs=2, notify=told.append)
+    finetuned(networks.chain(), images=FEW, epochs=2, notify=told.append)
     assert [line.split(",")[0] for line in told] == [f"Finetuning for int8: epoch {n} of 2" for n in (1, 2)]
 
 
+@pytest.mark.usefixtures("short_epochs")
 def test_what_is_told_on_standard_error_is_seen_at_once(capfd: pytest.CaptureFixture[str]) -> None:
     """TensorFlow's chatter is held back there, the progress is not."""
     seen: list[str] = []
@@ -102,16 +115,17 @@ def test_what_is_told_on_standard_error_is_seen_at_once(capfd: pytest.CaptureFix
         print(line, file=sys.stderr, flush=True)
         seen.append(capfd.readouterr().err)
 
-    finetuned(networks.chain(), notify=tell)
+    finetuned(networks.chain(), images=FEW, notify=tell)
     assert "epoch 1 of 1" in seen[0]
 
 
+@pytest.mark.usefixtures("short_epochs")
 def test_can_be_ended_between_epochs() -> None:
     def interrupt(_line: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        finetuned(networks.chain(), epochs=50, notify=interrupt)
+        finetuned(networks.chain(), images=FEW, epochs=50, notify=interrupt)
 
 
 def test_three_pictures_are_enough_to_run() -> None:

@@ -17,14 +17,6 @@ from runtime.interpreter import LoadedModel
 from tests.converters import small_nets
 from tests.converters.quantization import networks
 
-ARCHITECTURES = (
-    "mobilenet_0.25_128",
-    "mobilenet_v2_0.35_96",
-    "mobilenet_v3_small_1.0_224",
-    "inception_v3",
-    "efficientnet_lite0",
-)
-
 
 def interpreted(content: bytes, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     model = LoadedModel(content)
@@ -36,9 +28,9 @@ def rebuilt(content: bytes, pictures: NDArray[np.float32]) -> NDArray[np.float32
     return np.asarray(network.forward(pictures)[network.output]).reshape(len(pictures), -1)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", networks.ARCHITECTURES)
 def test_answers_as_the_interpreter_does(name: str) -> None:
-    content = networks.architecture(name)
+    content = networks.architectures()[name]
     pictures = networks.tensors(RebuiltNetwork(content).shape(0)[1], 2)
     wanted = interpreted(content, pictures)
     assert np.abs(wanted[0] - wanted[1]).max() > 1e-3, "a network that answers the same to everything shows nothing"
