@@ -42,11 +42,26 @@ def test_up_to_date_files_are_not_made_again(converted: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
+        lambda report: report.write_text("{", encoding="utf-8"),
+        lambda report: report.write_text('{"schema_version": 1}', encoding="utf-8"),
+        lambda report: edit_json(report, lambda r: r["files"].append("x")),
+        lambda report: edit_json(report, lambda r: r["files"][0].update(file="../model.keras")),
+    ],
+)
+def test_nothing_is_up_to_date_by_a_damaged_report(converted: Path, damage: Callable[[Path], None]) -> None:
+    report = converted / "export" / "export.json"
+    key = json.loads(report.read_bytes())["made_from"]
+    assert standing(report.parent, key, both()).is_whole
+    damage(report)
+    found = standing(report.parent, key, both())
+    assert (found.is_whole, "float32" in found.kinds) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
         lambda export: (export / "shapes_int8.tflite").write_bytes(b"short"),
         lambda export: (export / "shapes_float32.tflite").unlink(),
-        lambda export: (export / "export.json").write_text("{", encoding="utf-8"),
-        lambda export: (export / "export.json").write_text('{"schema_version": 1}', encoding="utf-8"),
-        lambda export: edit_json(export / "export.json", lambda r: r["files"].append("x")),
         lambda export: edit_json(export / "export.json", lambda r: r["files"][0].update(file="../model.keras")),
     ],
 )
