@@ -119,7 +119,8 @@ def round_of(slot: ModelSlot, video: Path, fps: float | None, seconds: float) ->
 
 def times_alone(slot: ModelSlot, alone: ModelSlot, video: Path) -> tuple[float, float, float]:
     """Seconds of a forward pass by ``alone``, of decoding a frame, and of a forward pass by ``slot``."""
-    return forward_seconds(alone.current), decode_seconds(video), forward_seconds(slot.current)
+    invoke = forward_seconds(alone.current)
+    return invoke, decode_seconds(video), invoke if slot is alone else forward_seconds(slot.current)
 
 
 def forward_seconds(classifier: Classifier) -> float:

@@ -20,7 +20,8 @@ def both(**options: Any) -> ConvertOptions:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {}
+    """All files in it, by their paths; none where there is no such folder."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def edit_json(path: Path, change: Callable[[Any], None]) -> None:

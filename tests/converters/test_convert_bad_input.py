@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -16,14 +15,9 @@ from converters.convert import convert
 from converters.options import ConvertOptions
 from runtime.errors import DataError, EdgeExportError, ModelError
 from runtime.spec import SPEC_FILE_NAME
+from tests.converters.conversions import ANY_DROP
 
 pytest.importorskip("tensorflow")
-ANY_DROP = 100.0
-
-
-@pytest.fixture
-def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_bundle, tmp_path / "model"))
 
 
 def refusal(bundle: Path, kind: type[EdgeExportError], output_dir: Path | None = None) -> str:

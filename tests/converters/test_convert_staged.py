@@ -18,7 +18,8 @@ from converters.convert import ConversionError, convert
 from converters.min_runtime import MinRuntime
 from converters.options import ConvertOptions
 from runtime.errors import DataError, MissingPackageError, ModelError, UsageError
-from tests.converters.test_hand_over import content, environment
+from tests.converters.conversions import content
+from tests.converters.test_hand_over import environment
 
 pytest.importorskip("tensorflow")
 ALL = ("pb", "saved_model", "keras", "c-array", "edgetpu")

@@ -19,6 +19,7 @@ from converters.hand_over import bring_back, hand_over
 from converters.report import REPORT_VERSION
 from converters.whole_folder import scratch_folder
 from runtime.errors import UsageError
+from tests.converters.conversions import content
 
 # Replaced files and a replaced folder, a stale file, and one of the user's.
 OLD = {
@@ -35,10 +36,6 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def report_on(folder: Path, *names: str) -> dict[str, Any]:
