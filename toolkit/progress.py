@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Any, Protocol
 
 
@@ -47,6 +48,20 @@ def say(line: str) -> None:
         sys.stderr.write(f"\n{line}\n" if begun else f"{line}\n")
 
 
+@cache
+def _bar_class() -> type[Any]:
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        """A bar that is closed by its ``with`` alone."""
+
+        def __del__(self) -> None:
+            # tqdm's own closes the bar, and fails on one that a signal has left half made.
+            pass
+
+    return Bar
+
+
 @contextmanager
 def progress_bar(description: str, total: int | None, unit: str = " images", done: int = 0) -> Iterator[Progress]:
     """Show a bar on standard error while the block runs; one line at the end where that is no terminal.
@@ -57,11 +72,9 @@ def progress_bar(description: str, total: int | None, unit: str = " images", don
         unit: name of one unit; ``" B"`` is shown scaled (kB, MB).
         done: units that were done before (resumed work); they do not count for the rate.
     """
-    from tqdm import tqdm
-
     is_bytes = unit.strip() == "B"
     terminal = sys.stderr.isatty()
-    with tqdm(
+    with _bar_class()(
         total=total,
         desc=description,
         unit=unit,

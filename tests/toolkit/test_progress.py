@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 
 import pytest
+import tqdm as tqdm_package
 
 from toolkit.progress import progress_bar, say
 
@@ -43,3 +45,16 @@ def test_on_a_terminal_the_bar_makes_room(monkeypatch: pytest.MonkeyPatch) -> No
         assert full.endswith(f"\r{line}"), "the bar is wiped, not written behind"
         assert full.split("\r")[-2].strip() == ""
     assert drawn[-3].split("\r")[-1].startswith("Working: 100%")
+
+
+def test_a_bar_that_a_signal_leaves_half_made_is_not_spoken_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_args: object) -> int:
+        raise KeyboardInterrupt
+
+    dropped: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", dropped.append)
+    monkeypatch.setattr(tqdm_package.tqdm, "_get_free_pos", interrupted)
+    with pytest.raises(KeyboardInterrupt), progress_bar("Working", 3):
+        pass
+    gc.collect()
+    assert dropped == []
