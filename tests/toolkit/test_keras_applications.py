@@ -41,9 +41,10 @@ def assert_same_features(architecture: Architecture, tmp_path: Path) -> None:
     expected = features(backbone, images)
     assert expected.shape == (2, architecture.feature_count)
     found = np.stack([model.run(image[None]) for image in images]).reshape(expected.shape)
-    # Random weights make features of 1e-10; what counts is the difference beside their own size.
+    # What counts is the difference beside their own size, which random weights do not know.
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
-    assert (expected.std(axis=0) > 0).any()
+    # Pictures must reach the features: through kernels drawn as Keras does they were 1e-10 in MobileNet v3.
+    assert expected.std(axis=0).mean() > 1e-3
 
 
 @pytest.mark.slow

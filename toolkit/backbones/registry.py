@@ -130,7 +130,7 @@ def load_backbone(
             return LayeredBackbone(architecture, origin, digest_of(arrays), arrays)
         from toolkit.backbones.keras_applications import KerasBackbone
 
-        digest = hashlib.sha256(f"random {architecture.name} {seed}".encode()).hexdigest()
+        digest = hashlib.sha256(f"random He-normal {architecture.name} {seed}".encode()).hexdigest()
         return KerasBackbone(architecture, origin, digest, None, seed)
     source = obtain_weights(architecture, model_dir, cache_dir)
     if source.path is None:
