@@ -154,3 +154,19 @@ def test_changed_pictures_are_spoken_of_where_there_are_some(
     report = {"files": [entry(kind="int8", changed=changed)], "formats": []}
     print_next(Conversion(Path("export"), report, fresh=True))
     assert ("whose answer changed" in capsys.readouterr().out) == bool(worse)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "taken"),
+    [
+        (["float32", "dynamic", "int8", "int16x8"], "int8"),
+        (["float32", "mixed", "int16x8"], "mixed"),
+        (["float32", "int16x8"], "int16x8"),
+        (["float32"], "float32"),
+    ],
+)
+def test_the_next_command_takes_a_quick_file(kinds: list[str], taken: str, capsys: pytest.CaptureFixture[str]) -> None:
+    changed = {"better": [], "worse": [], "other": [], "chance": 1.0}
+    files = [entry(kind=kind, file=f"m_{kind}.tflite", changed=changed) for kind in kinds]
+    print_next(Conversion(Path("export"), {"files": files, "formats": []}, fresh=True))
+    assert f"export/m_{taken}.tflite PICTURE" in capsys.readouterr().out.splitlines()[-1]
