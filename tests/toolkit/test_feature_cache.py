@@ -6,8 +6,6 @@ import hashlib
 import multiprocessing
 import os
 import sqlite3
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -166,14 +164,6 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match=r"cannot use the feature cache .*; name another folder with --cache-dir$"):
         FeatureCache(tmp_path / "file" / "features.sqlite")
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that other users reach; pytest's own are closed to them."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX permissions")

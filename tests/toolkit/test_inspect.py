@@ -216,20 +216,18 @@ def test_one_class_is_looked_at_and_said(tmp_path: Path) -> None:
     assert details(inspection, "class_sizes") == ["only one class; a classifier needs two or more"]
 
 
-def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    root = make_classes(tmp_path / "photos", {"a": 3, "b": 3})
-    locked = root / "a" / "locked"
+def test_a_folder_that_cannot_be_read_is_said(open_folder: Path) -> None:
+    root = make_classes(open_folder / "photos", {"a": 3, "b": 3})
+    locked, cache = root / "a" / "locked", open_folder / "cache"
     locked.mkdir()
+    cache.mkdir()
+    cache.chmod(0o777)
     root_user = os.geteuid() == 0
     locked.chmod(0)
     try:
         if root_user:
-            for folder in (*tmp_path.parents, tmp_path, root):
-                if folder.stat().st_uid == os.getuid() and "pytest" in folder.name:
-                    folder.chmod(0o755)
-            tmp_path.chmod(0o777)
             os.seteuid(65534)
-        inspection = inspect_folder(root, tmp_path / "cache")
+        inspection = inspect_folder(root, cache)
     finally:
         if root_user:
             os.seteuid(0)
