@@ -14,6 +14,7 @@ from PIL import Image
 
 from runtime.errors import DataError, ImageError, UsageError
 from tests.toolkit.pictures import make_classes, picture, png, reasons
+from tests.toolkit.users import without_rights
 from toolkit import dataset
 from toolkit.dataset import check_counts, index_folder
 
@@ -216,15 +217,11 @@ def test_a_closed_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     folder = Path("photos", closed)
     folder.chmod(0)
-    root_user = os.geteuid() == 0
+    refused = pytest.raises((UsageError, DataError), match=f"cannot read the folder {folder}: Permission denied")
     try:
-        if root_user:
-            os.seteuid(65534)
-        with pytest.raises((UsageError, DataError), match=f"cannot read the folder {folder}: Permission denied"):
+        with without_rights(), refused:
             index_folder(Path("photos"))
     finally:
-        if root_user:
-            os.seteuid(0)
         folder.chmod(0o755)
 
 

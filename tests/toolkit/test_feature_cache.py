@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from runtime.errors import DataError
+from tests.toolkit.users import without_rights
 from toolkit.feature_cache import FeatureCache
 
 SPACE, OTHER = "0a" * 32, "0b" * 32
@@ -174,21 +175,17 @@ def test_a_folder_that_cannot_be_written(open_folder: Path, monkeypatch: pytest.
         cache.put(SPACE, vectors(1))
     for path in (Path("full", "features.sqlite"), Path("full")):
         path.chmod(0o555 if path.is_dir() else 0o444)
-    root = os.geteuid() == 0
     try:
-        if root:
-            os.seteuid(65534)
-        for folder in ("closed", "closed/new"):
-            with pytest.raises(DataError, match="cannot use the feature cache") as caught:
-                FeatureCache(Path(folder, "features.sqlite"))
-            assert len(str(caught.value).splitlines()) == 1
-        with FeatureCache(Path("full", "features.sqlite")) as cache:
-            assert len(cache.get(SPACE, [key(1)])) == 1, "reading needs no right to write"
-            with pytest.raises(DataError, match="readonly"):
-                cache.put(SPACE, vectors(2))
+        with without_rights():
+            for folder in ("closed", "closed/new"):
+                with pytest.raises(DataError, match="cannot use the feature cache") as caught:
+                    FeatureCache(Path(folder, "features.sqlite"))
+                assert len(str(caught.value).splitlines()) == 1
+            with FeatureCache(Path("full", "features.sqlite")) as cache:
+                assert len(cache.get(SPACE, [key(1)])) == 1, "reading needs no right to write"
+                with pytest.raises(DataError, match="readonly"):
+                    cache.put(SPACE, vectors(2))
     finally:
-        if root:
-            os.seteuid(0)
         Path("full").chmod(0o755)
 
 

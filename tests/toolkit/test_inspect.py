@@ -11,6 +11,7 @@ import pytest
 from runtime.errors import DataError, UsageError
 from tests.toolkit.bad_pictures import HOSTILE, HOSTILE_LABEL, make_bad_folder
 from tests.toolkit.pictures import make_classes, png
+from tests.toolkit.users import without_rights
 from toolkit.dataset import index_folder
 from toolkit.inspection.look import Inspection, inspect_folder
 
@@ -223,15 +224,11 @@ def test_a_folder_that_cannot_be_read_is_said(open_folder: Path) -> None:
     cache.mkdir()
     cache.chmod(0o777)
     inspect_folder(root, open_folder / "other")  # imports what another user may not be able to read
-    root_user = os.geteuid() == 0
     locked.chmod(0)
     try:
-        if root_user:
-            os.seteuid(65534)
-        inspection = inspect_folder(root, cache)
+        with without_rights():
+            inspection = inspect_folder(root, cache)
     finally:
-        if root_user:
-            os.seteuid(0)
         locked.chmod(0o755)
     assert "cannot be read: Permission denied" in cases(inspection, "stops")[("a/locked",)]
     assert inspection.total.pictures >= 3

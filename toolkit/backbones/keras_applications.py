@@ -20,7 +20,7 @@ from runtime.file_kind import shown
 from toolkit.backbones.keras_body import KerasBody
 from toolkit.backbones.keras_graph import pool
 from toolkit.backbones.registry import Backbone, digest_of
-from toolkit.backbones.weight_readers import Arrays
+from toolkit.backbones.weight_readers import Arrays, random_kernel
 from toolkit.kept_file import kept_file
 
 
@@ -67,13 +67,13 @@ class KerasBackbone(Backbone):
 
         keras.utils.set_random_seed(self.seed)
         model = self._build(include_top=False)
-        if self.weights is None:
-            _draw_kernels(model, self.seed)
         if self.tuned:
             for name, variable in variables_of(model).items():
                 variable.assign(self.tuned[name])
         elif self.weights is not None:
             self._load(model, self.weights)
+        else:
+            _draw_kernels(model, self.seed)
         features = pool(model.outputs[0], self.architecture.pooling)
         return keras.Model(model.inputs, features)  # inputs as a list, like all models here
 
@@ -106,7 +106,7 @@ class KerasBackbone(Backbone):
 
 
 def _draw_kernels(model: Any, seed: int) -> None:
-    """He-normal kernels, as ``random_weights`` draws them.
+    """Kernels of ``random_kernel``.
 
     Keras takes a depthwise kernel for one that sums over all channels, and draws it too small by the square root of
     their number: behind the fifteen of MobileNet v3 every feature was below 1e-9, and no integer file could hold it.
@@ -116,8 +116,7 @@ def _draw_kernels(model: Any, seed: int) -> None:
         for variable in layer.weights:
             if variable.name == "kernel":
                 depthwise = type(layer).__name__ == "DepthwiseConv2D"
-                fan_in = np.prod(variable.shape[: 2 if depthwise else 3])
-                variable.assign(random.normal(0, np.sqrt(2 / fan_in), variable.shape).astype(np.float32))
+                variable.assign(random_kernel(random, variable.shape, depthwise))
 
 
 def variables_of(model: Any) -> dict[str, Any]:

@@ -55,20 +55,31 @@ def read_weights(path: Path, layers: tuple[ConvLayer, ...]) -> Arrays:
 
 
 def random_weights(layers: tuple[ConvLayer, ...], seed: int) -> Arrays:
-    """He-normal kernels (https://arxiv.org/abs/1502.01852) and neutral normalisations."""
+    """Kernels of ``random_kernel`` and neutral normalisations."""
     random = np.random.default_rng(seed)
     weights: Arrays = {}
     channels = 3
     for layer in layers:
         inputs, outputs = (channels, 1) if layer.depthwise else (channels, layer.filters)
-        fan_in = layer.kernel**2 * (1 if layer.depthwise else inputs)
         shape = (layer.kernel, layer.kernel, inputs, outputs)
-        weights[f"{layer.name}/kernel"] = random.normal(0, np.sqrt(2 / fan_in), shape).astype(np.float32)
+        weights[f"{layer.name}/kernel"] = random_kernel(random, shape, layer.depthwise)
         for part in _NORM_PARTS:
             fill = np.ones if part in {"gamma", "moving_variance"} else np.zeros
             weights[f"{layer.batch_norm}/{part}"] = fill(layer.filters, np.float32)
         channels = layer.filters
     return weights
+
+
+def random_kernel(random: np.random.Generator, shape: tuple[int, ...], depthwise: bool) -> NDArray[np.float32]:
+    """He-normal, https://arxiv.org/abs/1502.01852.
+
+    Args:
+        random: what it is drawn from.
+        shape: (height, width, inputs, outputs); of a depthwise kernel (height, width, channels, 1).
+        depthwise: whether an output sums over one channel instead of all inputs.
+    """
+    fan_in = np.prod(shape[: 2 if depthwise else 3])
+    return random.normal(0, np.sqrt(2 / fan_in), shape).astype(np.float32)
 
 
 def pack_weights(weights: Arrays, path: Path) -> None:
